@@ -1,2 +1,55 @@
-//! Being built.
-fn main() {}
+//! The project's own commands, run as `cargo xtask NAME`: one entry for developers and for continuous integration alike.
+
+#![forbid(unsafe_code)]
+
+mod failure;
+mod node;
+mod process;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Result;
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The project's own commands")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Installs what the tests need, then runs every check and every test
+    Test(test::Options),
+    /// Checks what the compiler cannot: import edges, sizes, unsafe code, leftovers
+    Tidy,
+    /// Builds the Node-API addon and puts it in its place in node/
+    Node(node::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result {
+    process::end_children_on_signals()?;
+    let workspace = Workspace::load()?;
+    match command {
+        Command::Test(options) => test::run(&workspace, options),
+        Command::Tidy => tidy::run(&workspace),
+        Command::Node(options) => node::run(&workspace, options).map(drop),
+    }
+}

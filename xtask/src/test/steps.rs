@@ -1,0 +1,93 @@
+//! The steps, in the order in which a mistake is found soonest.
+
+use std::path::{Path, PathBuf};
+
+use super::{Group, Outcome, PROFILE, Step, needs};
+use crate::failure::{Context, Failure, Result};
+use crate::workspace::Workspace;
+use crate::{node, process, tidy};
+
+pub const ALL: &[Step] = &[
+    Step { name: "format", group: Group::Lint, run: format },
+    Step { name: "tidy", group: Group::Lint, run: |workspace| tidy::run(workspace).map(passed) },
+    Step { name: "clippy", group: Group::Lint, run: clippy },
+    Step { name: "build", group: Group::Rust, run: build },
+    Step { name: "tests", group: Group::Rust, run: tests },
+    Step { name: "doc examples", group: Group::Rust, run: doc_examples },
+    Step { name: "node", group: Group::Node, run: node_package },
+    Step { name: "browser", group: Group::Browser, run: browser },
+];
+
+fn passed(_: ()) -> Outcome {
+    Outcome::Passed
+}
+
+fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<Outcome> {
+    process::run(process::cargo().current_dir(&workspace.root).args(arguments)).map(passed)
+}
+
+fn format(workspace: &Workspace) -> Result<Outcome> {
+    needs::component("fmt")?;
+    cargo(workspace, &["fmt", "--all", "--check"])
+}
+
+fn clippy(workspace: &Workspace) -> Result<Outcome> {
+    needs::component("clippy")?;
+    cargo(workspace, &["clippy", "--workspace", "--all-targets", "--profile", PROFILE, "--", "-D", "warnings"])
+}
+
+fn build(workspace: &Workspace) -> Result<Outcome> {
+    cargo(workspace, &["build", "--workspace", "--profile", PROFILE])
+}
+
+fn tests(workspace: &Workspace) -> Result<Outcome> {
+    if needs::nextest() {
+        cargo(workspace, &["nextest", "run", "--workspace", "--cargo-profile", PROFILE, "--no-fail-fast"])
+    } else {
+        cargo(workspace, &["test", "--workspace", "--lib", "--bins", "--tests", "--profile", PROFILE, "--no-fail-fast"])
+    }
+}
+
+fn doc_examples(workspace: &Workspace) -> Result<Outcome> {
+    cargo(workspace, &["test", "--workspace", "--doc", "--profile", PROFILE])
+}
+
+fn node_package(workspace: &Workspace) -> Result<Outcome> {
+    let Some(folder) = with_tests(workspace, "node")? else {
+        return Ok(Outcome::Skipped("node/package.json has no tests"));
+    };
+    needs::packages(&folder)?;
+    let addon = node::build(workspace, PROFILE)?;
+    println!("addon: {}", addon.display());
+    npm_test(&folder, &[])
+}
+
+fn browser(workspace: &Workspace) -> Result<Outcome> {
+    let Some(folder) = with_tests(workspace, "tests/browser")? else {
+        return Ok(Outcome::Skipped("tests/browser/package.json has no tests"));
+    };
+    needs::packages(&folder)?;
+    needs::chromium()?;
+    cargo(workspace, &["build", "-p", "tidewire-cli", "--profile", PROFILE])?;
+    npm_test(&folder, &[("TIDEWIRE_BIN", &workspace.binary(PROFILE, "tidewire"))])
+}
+
+fn npm_test(folder: &Path, environment: &[(&str, &PathBuf)]) -> Result<Outcome> {
+    process::run(process::npm().current_dir(folder).args(["test"]).envs(environment.iter().copied())).map(passed)
+}
+
+/// A folder of the workspace, if its package.json has a test script.
+fn with_tests(workspace: &Workspace, folder: &str) -> Result<Option<PathBuf>> {
+    let folder = workspace.root.join(folder);
+    let manifest = folder.join("package.json");
+    if !manifest.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&manifest).context(manifest.display())?;
+    let package: serde_json::Value = serde_json::from_str(&text).context(manifest.display())?;
+    match package.pointer("/scripts/test") {
+        None => Ok(None),
+        Some(script) if script.is_string() => Ok(Some(folder)),
+        Some(_) => Err(Failure::new(format!("{}: scripts.test is not a command", manifest.display()))),
+    }
+}
