@@ -1,0 +1,132 @@
+//! What can go wrong, and whose fault it is.
+
+use thiserror::Error;
+
+use crate::close::code;
+
+/// The peer broke the protocol or a limit. The connection is over: send a Close with [`PeerError::code`] and
+/// [`PeerError::reason`], then end the transport (RFC 6455, section 7.1.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// A reserved bit without an extension that gives it a meaning (RFC 6455, section 5.2).
+    #[error("reserved bit set without a negotiated extension")]
+    ReservedBits,
+    /// Opcode 3 to 7 or 11 to 15 (RFC 6455, section 5.2).
+    #[error("reserved opcode")]
+    ReservedOpcode,
+    /// A control frame with FIN = 0 (RFC 6455, section 5.5).
+    #[error("fragmented control frame")]
+    FragmentedControl,
+    /// A control frame of more than 125 bytes (RFC 6455, section 5.5).
+    #[error("control frame longer than 125 bytes")]
+    ControlTooLong,
+    /// A client's frame without a mask (RFC 6455, section 5.1).
+    #[error("frame from client is not masked")]
+    NotMasked,
+    /// A server's frame with a mask (RFC 6455, section 5.1).
+    #[error("frame from server is masked")]
+    Masked,
+    /// A continuation frame with nothing to continue (RFC 6455, section 5.4).
+    #[error("continuation frame without a message to continue")]
+    UnexpectedContinuation,
+    /// A new data frame before the fragmented message was finished (RFC 6455, section 5.4).
+    #[error("new message before the fragmented one was finished")]
+    ExpectedContinuation,
+    /// A length that a shorter form could have carried (RFC 6455, section 5.2).
+    #[error("payload length is not minimally encoded")]
+    LengthNotMinimal,
+    /// A 64-bit length with the most significant bit set (RFC 6455, section 5.2).
+    #[error("payload length has its most significant bit set")]
+    LengthOverflow,
+    /// More payload than [`Limits::max_message`](crate::Limits::max_message).
+    #[error("message is too big")]
+    MessageTooBig,
+    /// More frames in a message than [`Limits::max_fragments`](crate::Limits::max_fragments).
+    #[error("message has too many fragments")]
+    TooManyFragments,
+    /// A text message that is not UTF-8 (RFC 6455, section 8.1).
+    #[error("text is not valid UTF-8")]
+    InvalidUtf8,
+    /// A Close payload of one byte: neither empty nor a code (RFC 6455, section 5.5.1).
+    #[error("close frame with an incomplete code")]
+    CloseTooShort,
+    /// A Close code that may not be on the wire (RFC 6455, section 7.4).
+    #[error("invalid close code")]
+    InvalidCloseCode,
+    /// A Close reason that is not UTF-8 (RFC 6455, section 5.5.1).
+    #[error("close reason is not valid UTF-8")]
+    InvalidCloseReason,
+}
+
+impl PeerError {
+    /// The close code that says this to the peer: 1002 protocol error, 1007 wrong data, 1008 policy, 1009 too big.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::InvalidUtf8 | Self::InvalidCloseReason => code::INVALID_DATA,
+            Self::TooManyFragments => code::POLICY,
+            Self::MessageTooBig => code::TOO_BIG,
+            _ => code::PROTOCOL_ERROR,
+        }
+    }
+
+    /// The text of the error, short enough for the reason of a Close frame (at most 123 bytes).
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::ReservedBits => "reserved bit set without a negotiated extension",
+            Self::ReservedOpcode => "reserved opcode",
+            Self::FragmentedControl => "fragmented control frame",
+            Self::ControlTooLong => "control frame longer than 125 bytes",
+            Self::NotMasked => "frame from client is not masked",
+            Self::Masked => "frame from server is masked",
+            Self::UnexpectedContinuation => "continuation frame without a message to continue",
+            Self::ExpectedContinuation => "new message before the fragmented one was finished",
+            Self::LengthNotMinimal => "payload length is not minimally encoded",
+            Self::LengthOverflow => "payload length has its most significant bit set",
+            Self::MessageTooBig => "message is too big",
+            Self::TooManyFragments => "message has too many fragments",
+            Self::InvalidUtf8 => "text is not valid UTF-8",
+            Self::CloseTooShort => "close frame with an incomplete code",
+            Self::InvalidCloseCode => "invalid close code",
+            Self::InvalidCloseReason => "close reason is not valid UTF-8",
+        }
+    }
+}
+
+/// The application asked for something that the protocol does not allow. Nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum UsageError {
+    /// A close code that an application may not send.
+    #[error("close code {0} may not be sent: use 1000-1003, 1007-1014 or 3000-4999")]
+    CloseCode(u16),
+    /// A close reason of more than 123 bytes of UTF-8.
+    #[error("a close reason holds at most 123 bytes of UTF-8, not {0}")]
+    CloseReasonTooLong(usize),
+    /// A close reason without a code, for which the frame has no room.
+    #[error("a close reason needs a close code before it")]
+    CloseReasonWithoutCode,
+    /// A Ping or Pong payload of more than 125 bytes.
+    #[error("a control frame holds at most 125 bytes, not {0}")]
+    ControlTooLong(usize),
+    /// A subprotocol that is not a token (RFC 9110, section 5.6.2).
+    #[error("subprotocol {0:?} is not a token: use letters, digits and !#$%&'*+-.^_`|~")]
+    Protocol(String),
+    /// A subprotocol that is offered twice (RFC 6455, section 4.1: they must all be unique).
+    #[error("subprotocol {0:?} is offered twice")]
+    RepeatedProtocol(String),
+    /// A header name that is not a token.
+    #[error("header name {0:?} is not a token")]
+    HeaderName(String),
+    /// A header value with CR, LF or NUL (or another control character).
+    #[error("the value of header {0:?} has a control character in it")]
+    HeaderValue(String),
+    /// A host that cannot stand in a Host header.
+    #[error("host {0:?} is empty or has a space or a control character in it")]
+    Host(String),
+    /// A path that cannot stand in a request line.
+    #[error("path {0:?} must start with '/' and have no space, control character or fragment in it")]
+    Path(String),
+}

@@ -1,0 +1,276 @@
+//! Bytes in, events out: the receiving half of a connection after its handshake.
+
+use std::borrow::Cow;
+use std::mem;
+
+use crate::close;
+use crate::error::PeerError;
+use crate::event::Event;
+use crate::frame::{FIN, LEN_7, MASKED, MAX_HEAD, Opcode};
+use crate::head::{self, Context, Incoming};
+use crate::limits::{Limits, Role};
+use crate::mask;
+use crate::message::Message;
+use crate::utf8;
+
+/// Decodes what a peer sends.
+///
+/// Between messages it is two words without an allocation; what a frame or a message under way needs is allocated when
+/// its first part arrives and freed when it ends.
+#[derive(Debug, Default)]
+pub struct Receiver {
+    partial: Option<Box<Partial>>,
+    role: Role,
+    finished: bool,
+}
+
+const _: () = assert!(size_of::<Receiver>() <= 16, "every idle connection holds one");
+
+/// What is under way.
+#[derive(Debug, Default)]
+struct Partial {
+    /// The beginning of a head that has not arrived whole.
+    head: [u8; MAX_HEAD],
+    head_len: u8,
+    /// The frame whose payload is arriving.
+    frame: Option<Incoming>,
+    /// The data message whose frames are arriving.
+    message: Option<Message>,
+    /// The payload so far of a control frame, which may stand between the fragments of `message`.
+    control: Vec<u8>,
+}
+
+impl Receiver {
+    /// A receiver for the first byte after the handshake. `role` is our own.
+    #[inline]
+    #[must_use]
+    pub const fn new(role: Role) -> Self {
+        Self { partial: None, role, finished: false }
+    }
+
+    /// Whether a Close or an error has come, after which everything is ignored.
+    #[inline]
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether nothing is under way: no part of a frame, no part of a message.
+    #[inline]
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.partial.is_none()
+    }
+
+    /// Consumes `input[*at..]` until there is an event, or to its end, and moves `at` behind what it consumed. It unmasks in
+    /// place, and the event borrows only `input`. Call it until it answers `None`; then all of `input` has been consumed.
+    ///
+    /// After a Close or an error nothing more is given: the rest of this and of any later input is consumed and ignored
+    /// (RFC 6455, sections 5.5.1 and 7.1.7).
+    ///
+    /// # Errors
+    /// [`PeerError`] at the first byte that shows that the peer broke the protocol or a limit.
+    ///
+    /// # Panics
+    /// When `at` is beyond the end of `input`.
+    #[inline]
+    pub fn next<'a>(&mut self, limits: &Limits, input: &'a mut [u8], at: &mut usize) -> Result<Option<Event<'a>>, PeerError> {
+        // The common case, small enough to be inlined: nothing under way, and a whole short message in one frame.
+        let Some(short) = self.short_message(limits, &input[*at..]) else { return self.advance(limits, input, at) };
+        let end = input.len();
+        let payload = &mut input[*at + short.start..*at + short.end];
+        *at += short.end;
+        if let Some(key) = short.key {
+            mask::apply(key, 0, payload);
+        }
+        if !short.text {
+            return Ok(Some(Event::Binary(Cow::Borrowed(payload))));
+        }
+        match utf8::validate(payload) {
+            Some(text) => Ok(Some(Event::Text(Cow::Borrowed(text)))),
+            None => {
+                self.finish();
+                *at = end;
+                Err(PeerError::InvalidUtf8)
+            }
+        }
+    }
+
+    /// A whole unfragmented message of at most 125 bytes at the start of `input`. Everything else, errors included, is left
+    /// to [`Receiver::advance`].
+    #[inline]
+    fn short_message(&self, limits: &Limits, input: &[u8]) -> Option<Short> {
+        const TEXT: u8 = FIN | Opcode::Text as u8;
+        const BINARY: u8 = FIN | Opcode::Binary as u8;
+
+        let [first @ (TEXT | BINARY), second, rest @ ..] = input else { return None };
+        let len = usize::from(second & !MASKED);
+        if self.finished || self.partial.is_some() || len > LEN_7 || len > limits.max_message {
+            return None;
+        }
+        let text = *first == TEXT;
+        match (self.role, second & MASKED != 0) {
+            (Role::Server, true) => {
+                let (key, payload) = rest.split_first_chunk::<4>()?;
+                (payload.len() >= len).then_some(Short { text, key: Some(*key), start: 6, end: 6 + len })
+            }
+            (Role::Client, false) => (rest.len() >= len).then_some(Short { text, key: None, start: 2, end: 2 + len }),
+            _ => None,
+        }
+    }
+
+    /// [`Receiver::next`] for everything that is not a short message.
+    #[inline(never)]
+    fn advance<'a>(&mut self, limits: &Limits, input: &'a mut [u8], at: &mut usize) -> Result<Option<Event<'a>>, PeerError> {
+        let end = input.len();
+        if self.finished {
+            *at = end;
+            return Ok(None);
+        }
+        let outcome = self.receive(limits, input, at);
+        match &outcome {
+            Ok(Some(Event::Close(_))) | Err(_) => {
+                self.finish();
+                *at = end;
+            }
+            Ok(_) if self.partial.as_ref().is_some_and(|partial| partial.is_empty()) => self.partial = None,
+            Ok(_) => {}
+        }
+        outcome
+    }
+
+    fn receive<'a>(&mut self, limits: &Limits, input: &'a mut [u8], at: &mut usize) -> Result<Option<Event<'a>>, PeerError> {
+        while *at < input.len() {
+            let frame = match self.partial.as_mut().and_then(|partial| partial.frame.take()) {
+                Some(frame) => frame,
+                None => {
+                    let Some(frame) = self.take_head(limits, input, at)? else { return Ok(None) };
+                    if frame.is_whole_event() && frame.remaining <= input.len() - *at {
+                        let payload = *at..*at + frame.remaining;
+                        *at = payload.end;
+                        return lend(frame, &mut input[payload]).map(Some);
+                    }
+                    self.begin(frame);
+                    frame
+                }
+            };
+            let piece = *at..input.len().min((*at).saturating_add(frame.remaining));
+            *at = piece.end;
+            if let Some(event) = self.gather(limits, frame, &mut input[piece])? {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the head of the next frame from the input, or as much of it as there is.
+    fn take_head(&mut self, limits: &Limits, input: &[u8], at: &mut usize) -> Result<Option<Incoming>, PeerError> {
+        let context = Context {
+            role: self.role,
+            open: self.partial.as_ref().and_then(|partial| partial.message.as_ref()).map(Message::progress),
+            max_message: limits.max_message,
+            max_fragments: limits.max_fragments,
+        };
+        let rest = &input[*at..];
+        let kept = self.partial.as_ref().map_or(0, |partial| usize::from(partial.head_len));
+        if kept == 0
+            && let Some((frame, used)) = head::decode(rest, context)?
+        {
+            *at += used;
+            return Ok(Some(frame));
+        }
+
+        // The head is cut: join what was kept with what is here. All of a part is kept, so `used` is always more.
+        let partial = self.partial.get_or_insert_default();
+        let fresh = rest.len().min(MAX_HEAD - kept);
+        partial.head[kept..kept + fresh].copy_from_slice(&rest[..fresh]);
+        match head::decode(&partial.head[..kept + fresh], context)? {
+            Some((frame, used)) => {
+                *at += used - kept;
+                partial.head_len = 0;
+                Ok(Some(frame))
+            }
+            None => {
+                *at += fresh;
+                partial.head_len = (kept + fresh) as u8;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Prepares for a frame whose payload is gathered.
+    fn begin(&mut self, frame: Incoming) {
+        if !frame.opcode.is_control() {
+            let partial = self.partial.get_or_insert_default();
+            partial.message.get_or_insert_with(|| Message::new(frame.opcode)).begin_fragment();
+        }
+    }
+
+    /// Takes the next piece of a frame's payload; the event, if that ends a message or a control frame.
+    fn gather(&mut self, limits: &Limits, frame: Incoming, piece: &mut [u8]) -> Result<Option<Event<'static>>, PeerError> {
+        let partial = self.partial.get_or_insert_default();
+        if let Some(key) = frame.key {
+            mask::apply(key, frame.taken, piece);
+        }
+        let left = frame.remaining - piece.len();
+        if left > 0 {
+            partial.frame = Some(Incoming { taken: frame.taken + piece.len(), remaining: left, ..frame });
+        }
+        if frame.opcode.is_control() {
+            partial.control.extend_from_slice(piece);
+            return if left > 0 {
+                Ok(None)
+            } else {
+                control(frame.opcode, Cow::Owned(mem::take(&mut partial.control))).map(Some)
+            };
+        }
+        let Some(message) = &mut partial.message else { return Err(PeerError::UnexpectedContinuation) };
+        message.push(piece, if frame.fin { Some(frame.remaining) } else { None }, limits.max_message)?;
+        if left > 0 || !frame.fin {
+            return Ok(None);
+        }
+        partial.message.take().map(Message::finish).transpose()
+    }
+
+    /// Ignores everything from now on, and frees what was under way.
+    #[cold]
+    fn finish(&mut self) {
+        self.finished = true;
+        self.partial = None;
+    }
+}
+
+/// Where a short message lies, relative to its first byte.
+struct Short {
+    text: bool,
+    key: Option<[u8; 4]>,
+    start: usize,
+    end: usize,
+}
+
+impl Partial {
+    fn is_empty(&self) -> bool {
+        self.head_len == 0 && self.frame.is_none() && self.message.is_none()
+    }
+}
+
+/// The event of a frame that is one by itself and lies whole in the input.
+fn lend(frame: Incoming, payload: &mut [u8]) -> Result<Event<'_>, PeerError> {
+    if let Some(key) = frame.key {
+        mask::apply(key, 0, payload);
+    }
+    match frame.opcode {
+        Opcode::Text => utf8::validate(payload).map(|text| Event::Text(Cow::Borrowed(text))).ok_or(PeerError::InvalidUtf8),
+        Opcode::Binary | Opcode::Continuation => Ok(Event::Binary(Cow::Borrowed(payload))),
+        opcode => control(opcode, Cow::Borrowed(payload)),
+    }
+}
+
+/// The event of a control frame.
+fn control(opcode: Opcode, payload: Cow<'_, [u8]>) -> Result<Event<'_>, PeerError> {
+    match opcode {
+        Opcode::Ping => Ok(Event::Ping(payload)),
+        Opcode::Pong => Ok(Event::Pong(payload)),
+        _ => close::decode(payload).map(Event::Close),
+    }
+}

@@ -1,0 +1,181 @@
+//! The closing table: who may still send and receive, and when the connection is over (RFC 6455, sections 1.4, 5.5.1, 7.1).
+//!
+//! One enum of phases, one match over (phase, happening). The pairs that a correct engine cannot produce are listed as
+//! [`IllegalStep`], so that a bug is seen and not acted on. Nothing is done here: a [`Step`] says what to do.
+//!
+//! ```text
+//!            LocalClose                PeerClose, PeerError
+//!   Open ───────────────> CloseSent ──────────────────────────> Ending
+//!    │ └── PeerClose, PeerError ───────────────────────────────>  │
+//!    │                        │                                   │
+//!    └─ EndOfStream, Lost, LocalTerminate (and Deadline, once closing) ──> Ended
+//! ```
+
+use thiserror::Error;
+
+use crate::limits::Role;
+
+/// How far a connection is in its closing handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Phase {
+    /// Messages flow both ways.
+    #[default]
+    Open,
+    /// We have sent a Close and wait for the peer's, until the closing deadline. What still arrives is read and ignored.
+    CloseSent,
+    /// Nothing more comes from the peer and nothing more is added to what is queued: both Closes are said, or the peer has
+    /// failed. The transport ends, until the closing deadline at the latest.
+    Ending,
+    /// The transport is gone.
+    Ended,
+}
+
+/// What happens to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Happening {
+    /// The receiver gave a message, a Ping or a Pong.
+    Message,
+    /// The application closes, or the server stops.
+    LocalClose,
+    /// The application terminates, or a limit does (idle timeout, backpressure).
+    LocalTerminate,
+    /// The receiver gave a Close.
+    PeerClose,
+    /// The receiver gave an error.
+    PeerError,
+    /// The peer has ended its direction of the transport.
+    EndOfStream,
+    /// The transport is broken: a reset, or a failed write.
+    Lost,
+    /// The closing handshake took too long.
+    Deadline,
+}
+
+/// Which Close frame to append to what is queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseFrame {
+    /// None.
+    No,
+    /// Our own: the application's code and reason, or those of the error.
+    Send,
+    /// The answer to the peer's: its code, or empty if it was empty (RFC 6455, section 5.5.1).
+    Echo,
+}
+
+/// What the application's close handler is told, which happens once in the life of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Report {
+    /// Nothing: it has been told, or it is not over.
+    Nothing,
+    /// The code and reason that it closed with itself.
+    Local,
+    /// The peer's code and reason; 1005 and an empty one when the Close was empty.
+    Remote,
+    /// The peer's failure: a server is told 1006 and the reason of the error, a client the code and reason of the error.
+    Failed,
+    /// 1006 and an empty reason.
+    Lost,
+}
+
+/// What becomes of the transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// It stays.
+    Keep,
+    /// Send what is queued, then end our direction, and let go once the peer has ended its own. (Closing at once would reset
+    /// the connection if input is unread, and the peer could lose our Close.)
+    Finish,
+    /// Send what is queued and wait for the server to end the transport, so that the TIME-WAIT state is not the client's
+    /// loss (RFC 6455, section 7.1.1).
+    AwaitPeer,
+    /// Send of what is queued whatever the kernel takes at once, then close.
+    Release,
+    /// Close at once; what is queued is dropped.
+    Abort,
+}
+
+/// What to do about a happening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The phase from now on.
+    pub next: Phase,
+    /// Whether a message goes to the application (and a Ping is answered).
+    pub deliver: bool,
+    /// The Close frame to send.
+    pub close: CloseFrame,
+    /// What to tell the close handler.
+    pub report: Report,
+    /// What to do with the transport.
+    pub transport: Transport,
+}
+
+/// A pair that cannot be: the engine has a bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{happening:?} cannot happen to a connection that is {phase:?}")]
+pub struct IllegalStep {
+    /// The phase that the connection was in.
+    pub phase: Phase,
+    /// What is said to have happened.
+    pub happening: Happening,
+}
+
+/// The table.
+///
+/// # Errors
+/// [`IllegalStep`] for a pair that is listed as impossible.
+///
+/// ```
+/// use tidewire_proto::Role;
+/// use tidewire_proto::state::{CloseFrame, Happening, Phase, Transport, step};
+///
+/// let closed = step(Role::Server, Phase::Open, Happening::PeerClose)?;
+/// assert_eq!((closed.next, closed.close, closed.transport), (Phase::Ending, CloseFrame::Echo, Transport::Finish));
+/// # Ok::<(), tidewire_proto::state::IllegalStep>(())
+/// ```
+#[inline]
+pub const fn step(role: Role, phase: Phase, happening: Happening) -> Result<Step, IllegalStep> {
+    use {CloseFrame as C, Happening as H, Phase as P, Report as R, Transport as T};
+
+    /// How the transport ends after both Closes: "the server MUST close the TCP connection immediately; the client SHOULD
+    /// wait for the server to close" (section 5.5.1).
+    const fn both_closed(role: Role) -> Transport {
+        match role {
+            Role::Server => Transport::Finish,
+            Role::Client => Transport::AwaitPeer,
+        }
+    }
+
+    let (next, close, report, transport) = match (phase, happening) {
+        (P::Open, H::Message) => {
+            return Ok(Step { next: P::Open, deliver: true, close: C::No, report: R::Nothing, transport: T::Keep });
+        }
+        (P::Open, H::LocalClose) => (P::CloseSent, C::Send, R::Local, T::Keep),
+        (P::Open, H::LocalTerminate) => (P::Ended, C::No, R::Lost, T::Abort),
+        (P::Open, H::PeerClose) => (P::Ending, C::Echo, R::Remote, both_closed(role)),
+        // Both roles end it: a peer that failed is not waited for (section 7.1.7).
+        (P::Open, H::PeerError) => (P::Ending, C::Send, R::Failed, T::Finish),
+        (P::Open, H::EndOfStream | H::Lost) => (P::Ended, C::No, R::Lost, T::Release),
+
+        // Reported when the Close was sent; nothing may follow it (section 5.5.1).
+        (P::CloseSent, H::Message | H::LocalClose) => (P::CloseSent, C::No, R::Nothing, T::Keep),
+        (P::CloseSent, H::PeerClose) => (P::Ending, C::No, R::Nothing, both_closed(role)),
+        (P::CloseSent, H::PeerError) => (P::Ending, C::No, R::Nothing, T::Finish),
+
+        // Calls after the end are safe and do nothing.
+        (P::Ending, H::LocalClose) => (P::Ending, C::No, R::Nothing, T::Keep),
+        (P::Ended, H::LocalClose | H::LocalTerminate) => (P::Ended, C::No, R::Nothing, T::Keep),
+
+        (P::CloseSent | P::Ending, H::LocalTerminate) => (P::Ended, C::No, R::Nothing, T::Abort),
+        (P::CloseSent | P::Ending, H::EndOfStream | H::Lost | H::Deadline) => (P::Ended, C::No, R::Nothing, T::Release),
+
+        // The closing deadline runs only while closing.
+        (P::Open, H::Deadline)
+        // The receiver gives nothing after a Close or an error.
+        | (P::Ending, H::Message | H::PeerClose | H::PeerError)
+        // There is no transport that it could come from.
+        | (P::Ended, H::Message | H::PeerClose | H::PeerError | H::EndOfStream | H::Lost | H::Deadline) => {
+            return Err(IllegalStep { phase, happening });
+        }
+    };
+    Ok(Step { next, deliver: false, close, report, transport })
+}
