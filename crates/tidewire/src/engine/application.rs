@@ -1,0 +1,256 @@
+//! What a worker calls, and what it hands over: the boundary between the engine and user code.
+//!
+//! Every method of [`Application`] is called with nothing borrowed: it may use any handle in any way, but not run a turn.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::local::LocalSocket;
+use crate::http::{Request, Responder};
+
+/// The user code of one server on one worker: `fetch` and the one handler object.
+pub trait Application {
+    /// A request has come. It is answered through the responder, now or later, or upgraded.
+    fn fetch(&self, request: Request, responder: Responder);
+    /// A request was upgraded; called inside the upgrade.
+    fn open(&self, socket: &LocalSocket) {
+        let _ = socket;
+    }
+    /// A whole message has come.
+    fn message(&self, socket: &LocalSocket, message: Message<'_>) {
+        let _ = (socket, message);
+    }
+    /// Everything that waited behind backpressure is with the kernel. Once per stall.
+    fn drain(&self, socket: &LocalSocket) {
+        let _ = socket;
+    }
+    /// The WebSocket has ended. Exactly once for each `open`, and the last call for that socket.
+    fn close(&self, socket: &LocalSocket, code: u16, reason: &str) {
+        let _ = (socket, code, reason);
+    }
+    /// The peer pinged; the pong is already queued.
+    fn ping(&self, socket: &LocalSocket, data: &[u8]) {
+        let _ = (socket, data);
+    }
+    /// The peer sent a pong.
+    fn pong(&self, socket: &LocalSocket, data: &[u8]) {
+        let _ = (socket, data);
+    }
+}
+
+/// Whether a message is text or binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// UTF-8 text.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
+/// A received message. It is borrowed from the worker's receive buffer: what is to outlive the handler is made
+/// [owned](Message::into_owned).
+///
+/// ```
+/// use tidewire::Message;
+/// let message = Message::from("hello");
+/// assert_eq!(message.text(), "hello");
+/// let kept: Message<'static> = message.into_owned();
+/// assert!(kept.is_text());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// UTF-8 text.
+    Text(Cow<'a, str>),
+    /// Any bytes.
+    Binary(Cow<'a, [u8]>),
+}
+
+impl Message<'_> {
+    /// The payload.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// The payload as text; of a binary message, what is not UTF-8 is replaced (as JavaScript's `String(buffer)` does).
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Binary(bytes) => String::from_utf8_lossy(bytes),
+        }
+    }
+
+    /// Whether it was sent as text.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Text(_))
+    }
+
+    /// The payload's length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    /// Whether the payload is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes().is_empty()
+    }
+
+    /// The same message, owning its payload: it may be kept and sent to other threads.
+    #[must_use]
+    pub fn into_owned(self) -> Message<'static> {
+        match self {
+            Self::Text(text) => Message::Text(Cow::Owned(text.into_owned())),
+            Self::Binary(bytes) => Message::Binary(Cow::Owned(bytes.into_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+impl<'a> From<&'a str> for Message<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl<'a> From<&'a [u8]> for Message<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Binary(Cow::Borrowed(bytes))
+    }
+}
+
+/// What can be sent as a message: strings as text, bytes as binary, and a received [`Message`] as what it was.
+///
+/// ```
+/// use tidewire::{Kind, Payload};
+/// assert_eq!("text".kind(), Kind::Text);
+/// assert_eq!(vec![1_u8, 2, 3].kind(), Kind::Binary);
+/// assert_eq!(String::from("text").bytes(), b"text");
+/// ```
+pub trait Payload {
+    /// Text or binary.
+    fn kind(&self) -> Kind;
+    /// The bytes to send.
+    fn bytes(&self) -> &[u8];
+}
+
+macro_rules! payload {
+    ($($type:ty => $kind:ident, $bytes:ident;)*) => {$(
+        impl Payload for $type {
+            #[inline]
+            fn kind(&self) -> Kind {
+                Kind::$kind
+            }
+
+            #[inline]
+            fn bytes(&self) -> &[u8] {
+                self.$bytes()
+            }
+        }
+    )*};
+}
+
+payload! {
+    str => Text, as_bytes;
+    String => Text, as_bytes;
+    Cow<'_, str> => Text, borrow_bytes;
+    [u8] => Binary, as_ref;
+    Vec<u8> => Binary, as_ref;
+    Bytes => Binary, as_ref;
+    Cow<'_, [u8]> => Binary, as_ref;
+}
+
+trait BorrowBytes {
+    fn borrow_bytes(&self) -> &[u8];
+}
+
+impl BorrowBytes for Cow<'_, str> {
+    fn borrow_bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl<const N: usize> Payload for [u8; N] {
+    fn kind(&self) -> Kind {
+        Kind::Binary
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Payload for Message<'_> {
+    fn kind(&self) -> Kind {
+        if self.is_text() { Kind::Text } else { Kind::Binary }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        Message::bytes(self)
+    }
+}
+
+impl<P: Payload + ?Sized> Payload for &P {
+    #[inline]
+    fn kind(&self) -> Kind {
+        (**self).kind()
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        (**self).bytes()
+    }
+}
+
+/// What became of something that was sent (in JavaScript: the number that `send` gives).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a dropped message is lost: look at the status, or say `let _ =`"]
+pub enum SendStatus {
+    /// It is with the kernel, or will be at the end of the turn: so many payload bytes. JavaScript: that number.
+    Sent(usize),
+    /// It is queued behind backpressure and will arrive; `drain` follows. JavaScript: -1.
+    Backpressure,
+    /// It was dropped: the socket is closed, or more than the backpressure limit is queued already. JavaScript: 0.
+    Dropped,
+}
+
+impl SendStatus {
+    /// The number that Bun's `send` gives: bytes, -1 or 0.
+    #[must_use]
+    pub fn to_number(self) -> i64 {
+        match self {
+            Self::Sent(bytes) => i64::try_from(bytes).unwrap_or(i64::MAX),
+            Self::Backpressure => -1,
+            Self::Dropped => 0,
+        }
+    }
+
+    /// Whether it was dropped.
+    #[must_use]
+    pub fn is_dropped(self) -> bool {
+        self == Self::Dropped
+    }
+
+    /// The worse of two, for a message that went to several.
+    #[must_use]
+    pub(crate) fn worst(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Dropped, _) | (_, Self::Dropped) => Self::Dropped,
+            (Self::Backpressure, _) | (_, Self::Backpressure) => Self::Backpressure,
+            _ => self,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The core of a worker: the state behind one `RefCell`, and the calls into user code.
+//!
+//! The rule of this room: a borrow of the state lasts for one operation and never spans a call of the application. After each
+//! callback a connection is looked up again by its id.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tidewire_proto::state::{Happening, Report};
+
+use super::application::Application;
+use super::counters::Counters;
+use super::executor::Executor;
+use super::local::LocalSocket;
+use super::mailbox::Mailbox;
+use super::state::State;
+use super::table::SocketId;
+
+pub(crate) struct Core {
+    /// Tells this worker from all others of the process.
+    pub number: usize,
+    pub state: RefCell<State>,
+    application: RefCell<Rc<dyn Application>>,
+    pub executor: Executor,
+    pub mailbox: Arc<Mailbox>,
+    pub counters: Arc<Counters>,
+    /// A turn is under way on this thread.
+    pub turning: Cell<bool>,
+}
+
+thread_local! {
+    /// The workers whose code runs on this thread now; the last is the current one.
+    static CURRENT: RefCell<Vec<Rc<Core>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// While it lives, a worker is the thread's current one.
+pub(crate) struct Entered;
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let left = CURRENT.with_borrow_mut(Vec::pop);
+        drop(left);
+    }
+}
+
+impl Core {
+    pub fn new(state: State, application: Rc<dyn Application>, executor: Executor, mailbox: Arc<Mailbox>) -> Rc<Self> {
+        static NUMBERS: AtomicUsize = AtomicUsize::new(0);
+        let counters = state.out.counters.clone();
+        Rc::new(Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            state: RefCell::new(state),
+            application: RefCell::new(application),
+            executor,
+            mailbox,
+            counters,
+            turning: Cell::new(false),
+        })
+    }
+
+    /// The worker whose code runs on this thread.
+    pub fn current() -> Option<Rc<Self>> {
+        CURRENT.with_borrow(|workers| workers.last().cloned())
+    }
+
+    /// Makes this worker the thread's current one.
+    pub fn enter(self: &Rc<Self>) -> Entered {
+        CURRENT.with_borrow_mut(|workers| workers.push(self.clone()));
+        Entered
+    }
+
+    pub fn application(&self) -> Rc<dyn Application> {
+        self.application.borrow().clone()
+    }
+
+    /// Changes the handlers; those that are running finish as they are.
+    pub fn set_application(&self, application: Rc<dyn Application>) {
+        let before = self.application.replace(application);
+        drop(before); // user code may run here
+    }
+
+    /// The handle of a socket, with its data.
+    pub fn local(self: &Rc<Self>, id: SocketId) -> LocalSocket {
+        let data = self.state.borrow().data(id);
+        LocalSocket::new(self.clone(), id, data)
+    }
+
+    /// The way of every end of a WebSocket: applies the closing table, then tells the application.
+    pub fn happen(self: &Rc<Self>, id: SocketId, happening: Happening, code: u16, reason: &str) {
+        // Built before, because afterwards the connection and its data may be gone.
+        let socket = self.local(id);
+        let report = self.state.borrow_mut().happen(id, happening, code, reason);
+        self.bury();
+        match report {
+            Report::Nothing => {}
+            Report::Local | Report::Remote => self.application().close(&socket, code, reason),
+            Report::Failed => self.application().close(&socket, 1006, reason),
+            Report::Lost => {
+                self.counters.lost.add(1);
+                self.application().close(&socket, 1006, reason);
+            }
+        }
+    }
+
+    /// Drops what is over, now that nothing is borrowed: a connection's data may have a destructor of the application's.
+    pub fn bury(&self) {
+        loop {
+            let dead = std::mem::take(&mut self.state.borrow_mut().graveyard);
+            if dead.is_empty() {
+                return;
+            }
+            drop(dead);
+        }
+    }
+
+    /// Sends what was queued and tells what became of it, until there is nothing more to tell.
+    pub fn settle(self: &Rc<Self>) {
+        loop {
+            let mut state = self.state.borrow_mut();
+            state.flush_dirty();
+            for id in std::mem::take(&mut state.out.ended) {
+                state.linger(id);
+            }
+            let lost = std::mem::take(&mut state.out.lost);
+            let drained = std::mem::take(&mut state.out.drained);
+            let room = std::mem::take(&mut state.out.room);
+            let early = std::mem::take(&mut state.early);
+            drop(state);
+            if lost.is_empty() && drained.is_empty() && room.is_empty() && early.is_empty() {
+                return self.bury();
+            }
+            lost.into_iter().for_each(|id| self.lost(id, Happening::Lost));
+            room.into_iter().for_each(|id| self.output_taken(id));
+            drained.into_iter().for_each(|id| self.drain(id));
+            early.into_iter().for_each(|id| self.early_bytes(id));
+        }
+    }
+
+    /// A connection is gone, in whatever stage it was.
+    pub fn lost(self: &Rc<Self>, id: SocketId, happening: Happening) {
+        let phase = self.state.borrow().table.find(id).map(|connection| connection.phase());
+        match phase {
+            None => {}
+            Some(Some(_)) => self.happen(id, happening, 1006, ""),
+            Some(None) => {
+                self.state.borrow_mut().remove(id, false);
+                self.bury();
+            }
+        }
+    }
+
+    fn drain(self: &Rc<Self>, id: SocketId) {
+        if self.state.borrow().table.find(id).is_some_and(|connection| connection.is_open()) {
+            self.application().drain(&self.local(id));
+        }
+    }
+
+    /// Ends everything at once: the worker is going away, or the server stops by force.
+    pub fn end_all(self: &Rc<Self>, happening: Happening, code: u16, reason: &str) {
+        let ids: Vec<_> = self.state.borrow().table.ids().collect();
+        for id in ids {
+            let phase = self.state.borrow().table.find(id).map(|connection| connection.phase());
+            match phase {
+                Some(Some(_)) => self.happen(id, happening, code, reason),
+                Some(None) => self.end_exchange(id, happening == Happening::LocalTerminate),
+                None => {}
+            }
+        }
+    }
+
+    /// Lets go of all that user code may hold a part of, so that nothing keeps itself alive.
+    pub fn clear(self: &Rc<Self>) {
+        self.end_all(Happening::LocalTerminate, 1006, "");
+        self.executor.clear();
+        let rest: Vec<Option<Rc<dyn Any>>> = {
+            let mut state = self.state.borrow_mut();
+            state.link = None;
+            let ids: Vec<_> = state.table.ids().collect();
+            ids.into_iter().map(|id| state.table.find_mut(id).and_then(|connection| connection.data.take())).collect()
+        };
+        drop(rest);
+        self.bury();
+        self.set_application(Rc::new(Nobody));
+    }
+}
+
+/// The application of a worker that has ended.
+struct Nobody;
+
+impl Application for Nobody {
+    fn fetch(&self, _: crate::http::Request, _: crate::http::Responder) {}
+}

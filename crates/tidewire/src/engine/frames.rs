@@ -1,0 +1,140 @@
+//! The WebSocket stage of the way in: received bytes become events, events become callbacks.
+
+use std::rc::Rc;
+
+use tidewire_proto::state::Happening;
+use tidewire_proto::{Event, Limits, PeerError, Receiver};
+
+use super::application::{Application, Message};
+use super::connection::Stage;
+use super::core::Core;
+use super::local::LocalSocket;
+use super::options::ticks;
+use super::table::SocketId;
+
+/// What the loop over a read's events needs to know after a callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Open,
+    /// We have closed: only the peer's Close is still of interest.
+    Closing,
+    /// The application does not want more now.
+    Paused,
+    Gone,
+}
+
+impl Core {
+    /// Dispatches received bytes, in place. Nothing is borrowed while a handler runs: the receiver is taken out, and the
+    /// event borrows the buffer, which is the caller's.
+    pub fn frames(self: &Rc<Self>, id: SocketId, input: &mut [u8]) {
+        let Some((mut receiver, limits)) = self.begin_frames(id) else { return };
+        let (application, socket) = (self.application(), self.local(id));
+        let mut at = 0;
+        let rest = loop {
+            let event = match receiver.next(&limits, input, &mut at) {
+                Ok(Some(event)) => event,
+                Ok(None) => break None,
+                Err(error) => {
+                    self.peer_error(id, error);
+                    break None;
+                }
+            };
+            if let Event::Close(reason) = event {
+                match reason {
+                    Some(reason) => self.happen(id, Happening::PeerClose, reason.code, &reason.reason),
+                    None => self.happen(id, Happening::PeerClose, 1005, ""),
+                }
+                break None;
+            }
+            match self.standing(id) {
+                Standing::Open => self.dispatch(&*application, &socket, id, event),
+                Standing::Closing => continue,
+                Standing::Paused | Standing::Gone => break None,
+            }
+            match self.standing(id) {
+                Standing::Open | Standing::Closing => {}
+                Standing::Paused => break Some(at),
+                Standing::Gone => break None,
+            }
+        };
+        self.end_frames(id, receiver, rest.map(|at| &input[at..]));
+    }
+
+    fn begin_frames(&self, id: SocketId) -> Option<(Receiver, Limits)> {
+        let state = &mut *self.state.borrow_mut();
+        let deadline = state.tick().saturating_add(ticks(state.options.idle_timeout)).saturating_add(1);
+        let connection = state.table.find_mut(id)?;
+        if connection.is_open() {
+            // Inbound traffic proves that the peer is alive: one store, the wheel is asked later.
+            connection.deadline = deadline;
+            connection.flags.pinged = false;
+        }
+        Some((std::mem::take(&mut connection.receiver), state.limits))
+    }
+
+    fn end_frames(&self, id: SocketId, receiver: Receiver, rest: Option<&[u8]>) {
+        let mut state = self.state.borrow_mut();
+        let Some(connection) = state.table.find_mut(id) else { return };
+        connection.receiver = receiver;
+        if let (Some(rest), Stage::Open(early)) = (rest.filter(|rest| !rest.is_empty()), &mut connection.stage) {
+            early.get_or_insert_default().extend_from_slice(rest);
+        }
+    }
+
+    fn standing(&self, id: SocketId) -> Standing {
+        match self.state.borrow().table.find(id) {
+            Some(connection) => match connection.stage {
+                Stage::Open(_) if connection.flags.paused => Standing::Paused,
+                Stage::Open(_) => Standing::Open,
+                Stage::CloseSent => Standing::Closing,
+                _ => Standing::Gone,
+            },
+            None => Standing::Gone,
+        }
+    }
+
+    fn dispatch(self: &Rc<Self>, application: &dyn Application, socket: &LocalSocket, id: SocketId, event: Event<'_>) {
+        match event {
+            Event::Text(text) => {
+                self.count_message(text.len());
+                application.message(socket, Message::Text(text));
+            }
+            Event::Binary(bytes) => {
+                self.count_message(bytes.len());
+                application.message(socket, Message::Binary(bytes));
+            }
+            Event::Ping(data) => {
+                self.state.borrow_mut().answer_ping(id, &data);
+                application.ping(socket, &data);
+            }
+            Event::Pong(data) => application.pong(socket, &data),
+            Event::Close(_) => {}
+        }
+    }
+
+    #[inline]
+    fn count_message(&self, bytes: usize) {
+        self.counters.messages_in.add(1);
+        self.counters.message_bytes_in.add(bytes as u64);
+    }
+
+    fn peer_error(self: &Rc<Self>, id: SocketId, error: PeerError) {
+        self.counters.peer_errors.add(1);
+        tracing::debug!(%error, "a peer broke the protocol");
+        self.happen(id, Happening::PeerError, error.code(), error.reason());
+    }
+
+    /// Dispatches what came before `open` had returned, or while the application had paused the socket.
+    pub fn early_bytes(self: &Rc<Self>, id: SocketId) {
+        let early = match self.state.borrow_mut().table.find_mut(id) {
+            Some(connection) if !connection.flags.paused => match &mut connection.stage {
+                Stage::Open(early) => early.take(),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(mut early) = early {
+            self.frames(id, &mut early);
+        }
+    }
+}

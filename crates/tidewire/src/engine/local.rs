@@ -1,0 +1,272 @@
+//! The handle by which handlers reach their socket: everything goes through it, and it is safe after the socket has ended.
+
+use std::any::Any;
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tidewire_proto::close::{MAX_REASON, may_be_sent};
+use tidewire_proto::state::Happening;
+use tidewire_proto::{Opcode, UsageError};
+
+use super::application::{Kind, Payload, SendStatus};
+use super::connection::Stage;
+use super::core::Core;
+use super::mailbox::Mailbox;
+use super::state::Subscription;
+use super::table::SocketId;
+
+/// A WebSocket, on the thread of its worker. Clones are the same socket; after its end, every call is harmless.
+#[derive(Clone)]
+pub struct LocalSocket {
+    core: Rc<Core>,
+    id: SocketId,
+    data: Option<Rc<dyn Any>>,
+}
+
+/// How far a WebSocket is, with the numbers of the WHATWG standard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadyState {
+    /// It sends and receives.
+    Open = 1,
+    /// Its Close is sent, the peer's is awaited.
+    Closing = 2,
+    /// It has ended.
+    Closed = 3,
+}
+
+/// A call that the contract answers with an exception.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SocketError {
+    /// A close code, a reason, or a control frame's payload that may not be sent.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// The empty string names no topic.
+    #[error("a topic needs a name; the empty string is none")]
+    EmptyTopic,
+    /// Over `max_subscriptions`, or a name over `max_topic_length`.
+    #[error("over a limit: at most {subscriptions} subscriptions a socket and {length} bytes a topic name")]
+    TopicLimit {
+        /// The limit of subscriptions.
+        subscriptions: usize,
+        /// The limit of a name's length.
+        length: usize,
+    },
+}
+
+pub(crate) const fn opcode(kind: Kind) -> Opcode {
+    match kind {
+        Kind::Text => Opcode::Text,
+        Kind::Binary => Opcode::Binary,
+    }
+}
+
+impl LocalSocket {
+    pub(crate) fn new(core: Rc<Core>, id: SocketId, data: Option<Rc<dyn Any>>) -> Self {
+        Self { core, id, data }
+    }
+
+    /// The socket's id: unique on its worker while the worker lives.
+    #[must_use]
+    pub fn id(&self) -> SocketId {
+        self.id
+    }
+
+    /// What the upgrade attached.
+    #[must_use]
+    pub fn data(&self) -> Option<&Rc<dyn Any>> {
+        self.data.as_ref()
+    }
+
+    /// Sends a message. See [`SendStatus`].
+    #[inline]
+    pub fn send(&self, message: impl Payload) -> SendStatus {
+        self.core.state.borrow_mut().send(self.id, opcode(message.kind()), message.bytes())
+    }
+
+    /// Publishes to everybody on a topic but this socket, or with `publish_to_self` to everybody. The answer is the worst
+    /// subscriber's; `Dropped` also when nobody else is subscribed.
+    #[inline]
+    pub fn publish(&self, topic: &str, message: impl Payload) -> SendStatus {
+        let mut state = self.core.state.borrow_mut();
+        let open = state.table.find(self.id).is_some_and(|connection| connection.is_open());
+        if !open {
+            return SendStatus::Dropped;
+        }
+        let except = (!state.options.publish_to_self).then_some(self.id);
+        state.publish(topic, opcode(message.kind()), message.bytes(), except)
+    }
+
+    /// Subscribes to a topic; `false` once closed. Subscribing twice is the same as once.
+    ///
+    /// # Errors
+    /// For an empty name, and over a limit.
+    pub fn subscribe(&self, topic: &str) -> Result<bool, SocketError> {
+        if topic.is_empty() {
+            return Err(SocketError::EmptyTopic);
+        }
+        let mut state = self.core.state.borrow_mut();
+        match state.subscribe(self.id, topic) {
+            Subscription::Done => Ok(true),
+            Subscription::Closed => Ok(false),
+            Subscription::Refused => Err(SocketError::TopicLimit {
+                subscriptions: state.options.max_subscriptions,
+                length: state.options.max_topic_length,
+            }),
+        }
+    }
+
+    /// Unsubscribes; `false` when it was not subscribed. What was published before still arrives.
+    ///
+    /// # Errors
+    /// For an empty name.
+    pub fn unsubscribe(&self, topic: &str) -> Result<bool, SocketError> {
+        if topic.is_empty() {
+            return Err(SocketError::EmptyTopic);
+        }
+        Ok(self.core.state.borrow_mut().unsubscribe(self.id, topic))
+    }
+
+    /// Whether it is subscribed.
+    #[must_use]
+    pub fn is_subscribed(&self, topic: &str) -> bool {
+        let state = self.core.state.borrow();
+        state.topics.is_subscribed(state.member(self.id), topic)
+    }
+
+    /// The names of its topics; empty once closed.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<Arc<str>> {
+        let state = self.core.state.borrow();
+        state.topics.names(state.member(self.id))
+    }
+
+    /// Closes with a code and a reason; the close handler runs inside this call. What was sent before still arrives.
+    ///
+    /// # Errors
+    /// For a code that an application may not send, and a reason over 123 bytes; nothing is sent then.
+    pub fn close(&self, code: u16, reason: &str) -> Result<(), SocketError> {
+        if !may_be_sent(code) {
+            return Err(UsageError::CloseCode(code).into());
+        }
+        if reason.len() > MAX_REASON {
+            return Err(UsageError::CloseReasonTooLong(reason.len()).into());
+        }
+        self.core.happen(self.id, Happening::LocalClose, code, reason);
+        Ok(())
+    }
+
+    /// Cuts the connection off; the close handler runs inside this call, with 1006.
+    pub fn terminate(&self) {
+        self.core.happen(self.id, Happening::LocalTerminate, 1006, "");
+    }
+
+    /// Sends a ping; the peer's answer comes to `pong`.
+    ///
+    /// # Errors
+    /// For a payload over 125 bytes.
+    pub fn ping(&self, data: &[u8]) -> Result<SendStatus, SocketError> {
+        self.control(Opcode::Ping, data)
+    }
+
+    /// Sends a pong that nobody asked for (a peer's ping is answered without this).
+    ///
+    /// # Errors
+    /// For a payload over 125 bytes.
+    pub fn pong(&self, data: &[u8]) -> Result<SendStatus, SocketError> {
+        self.control(Opcode::Pong, data)
+    }
+
+    fn control(&self, opcode: Opcode, data: &[u8]) -> Result<SendStatus, SocketError> {
+        if data.len() > 125 {
+            return Err(UsageError::ControlTooLong(data.len()).into());
+        }
+        Ok(self.core.state.borrow_mut().control(self.id, opcode, data))
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn ready_state(&self) -> ReadyState {
+        match self.core.state.borrow().table.find(self.id).map(|connection| &connection.stage) {
+            Some(Stage::Open(_)) => ReadyState::Open,
+            Some(Stage::CloseSent) => ReadyState::Closing,
+            _ => ReadyState::Closed,
+        }
+    }
+
+    /// The bytes, frame heads included, that the kernel has not taken.
+    #[must_use]
+    pub fn buffered_amount(&self) -> usize {
+        self.core.state.borrow().table.find(self.id).map_or(0, |connection| connection.queued())
+    }
+
+    /// The peer's address; `None` on a unix socket, and once it has ended.
+    #[must_use]
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.core.state.borrow().table.find(self.id)?.peer.address()
+    }
+
+    /// Stops reading from the peer: no message comes until [`LocalSocket::resume`], not even from the same read.
+    pub fn pause(&self) {
+        self.set_paused(true);
+    }
+
+    /// Reads again.
+    pub fn resume(&self) {
+        self.set_paused(false);
+    }
+
+    fn set_paused(&self, paused: bool) {
+        let state = &mut *self.core.state.borrow_mut();
+        let Some(connection) = state.table.find_mut(self.id).filter(|connection| connection.is_open()) else { return };
+        if connection.flags.paused == paused {
+            return;
+        }
+        connection.flags.paused = paused;
+        state.out.watch(connection, self.id);
+        if !paused && matches!(connection.stage, Stage::Open(Some(_))) {
+            state.early.push(self.id);
+            let flags = &mut connection.flags;
+            state.out.mark(flags, self.id);
+        }
+    }
+
+    /// Sends what is queued now instead of at the end of the turn.
+    pub fn flush(&self) {
+        let state = &mut *self.core.state.borrow_mut();
+        if let Some(connection) = state.table.find_mut(self.id).filter(|connection| !connection.flags.stalled) {
+            state.out.flush(connection, self.id);
+        }
+    }
+
+    /// A handle for other threads.
+    #[must_use]
+    pub fn remote(&self) -> RemoteSocket {
+        RemoteSocket { mailbox: self.core.mailbox.clone(), id: self.id }
+    }
+
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+}
+
+impl fmt::Debug for LocalSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalSocket").field("id", &self.id).field("state", &self.ready_state()).finish()
+    }
+}
+
+/// A WebSocket as other threads reach it: through the mailbox of its worker. Posts are delivered in order.
+#[derive(Clone)]
+pub struct RemoteSocket {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) id: SocketId,
+}
+
+impl fmt::Debug for RemoteSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteSocket").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,104 @@
+//! The mailbox: how other threads reach a worker. A bounded queue and the poller's waker; posting never blocks.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use tidewire_proto::Opcode;
+
+use super::application::Kind;
+use super::table::SocketId;
+use crate::backplane::Batch;
+
+/// What other threads ask of a worker.
+pub(crate) enum Mail {
+    /// Deliver what was published elsewhere.
+    Publish(Arc<Batch>),
+    /// Send to one socket.
+    Send(SocketId, Kind, Vec<u8>),
+    /// Send a control frame to one socket.
+    Control(SocketId, Opcode, Vec<u8>),
+    /// Close one socket.
+    Close(SocketId, u16, String),
+    /// Cut one socket off.
+    Terminate(SocketId),
+    /// A connection that another worker accepted.
+    Adopt(std::os::fd::OwnedFd, Option<std::net::SocketAddr>),
+    /// Take new handlers and limits.
+    Reload(Reload),
+    /// Stop listening and close all; cut off what is left after the time.
+    Stop(Duration),
+}
+
+/// Makes the application and the limits of one worker anew, on that worker's thread.
+pub(crate) type Reload = Box<dyn FnOnce() -> (std::rc::Rc<dyn super::Application>, super::Options) + Send>;
+
+/// The end that other threads hold.
+pub(crate) struct Mailbox {
+    queue: Mutex<VecDeque<Mail>>,
+    waker: Waker,
+    refused: AtomicU64,
+}
+
+impl Mailbox {
+    /// The most posts that wait. A worker that is this far behind does not catch up by being told more.
+    pub const CAPACITY: usize = 64 * 1024;
+
+    pub fn new(waker: Waker) -> Self {
+        Self { queue: Mutex::default(), waker, refused: AtomicU64::new(0) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Mail>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Posts, unless the mailbox is full: that is counted, and the caller is told.
+    pub fn post(&self, mail: Mail) -> bool {
+        let mut queue = self.lock();
+        // Stopping is never refused: it makes the queue shorter.
+        if queue.len() >= Self::CAPACITY && !matches!(mail, Mail::Stop(_)) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        let first = queue.is_empty();
+        queue.push_back(mail);
+        drop(queue);
+        if first {
+            self.waker.wake_by_ref();
+        }
+        true
+    }
+
+    /// Takes everything that waits, in order.
+    pub fn take(&self) -> VecDeque<Mail> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// How many posts were refused.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_mailbox_refuses_and_counts_but_can_always_be_stopped() {
+        let mailbox = Mailbox::new(Waker::noop().clone());
+        let id = SocketId::from_bits(0);
+        assert!((0..Mailbox::CAPACITY).all(|_| mailbox.post(Mail::Terminate(id))));
+        assert!(!mailbox.post(Mail::Terminate(id)));
+        assert_eq!(mailbox.refused(), 1);
+        assert!(mailbox.post(Mail::Stop(Duration::ZERO)));
+        assert_eq!(mailbox.take().len(), Mailbox::CAPACITY + 1);
+        assert!(mailbox.is_empty());
+    }
+}

@@ -1,0 +1,37 @@
+//! The engine: one worker is one thread with one poller, and owns its connections, topics, timers and buffers.
+//!
+//! ```text
+//! kernel -> sys::Io -> worker turn -> transport -> stage: http, then websocket (proto)
+//!        -> handler / topic -> outbox -> one flush per turn -> sys::Io -> kernel
+//! ```
+//!
+//! [`state`] holds what is borrowed, for one operation at a time; [`core`] calls user code, with nothing borrowed; [`worker`]
+//! turns the loop. Whatever may end a connection goes through one place, the closing table in `tidewire-proto`.
+
+pub mod application;
+pub(crate) mod connection;
+pub(crate) mod core;
+pub(crate) mod counters;
+pub(crate) mod executor;
+pub(crate) mod frames;
+pub(crate) mod local;
+pub(crate) mod log;
+pub(crate) mod mailbox;
+pub(crate) mod masks;
+pub(crate) mod options;
+pub(crate) mod outbox;
+pub(crate) mod outgoing;
+pub(crate) mod requests;
+pub(crate) mod state;
+pub(crate) mod table;
+pub(crate) mod timer;
+pub(crate) mod transport;
+pub(crate) mod worker;
+
+pub use application::{Application, Kind, Message, Payload, SendStatus};
+pub(crate) use core::Core;
+pub use counters::Metrics;
+pub use local::{LocalSocket, ReadyState, SocketError};
+pub use options::Options;
+pub use table::SocketId;
+pub use worker::{Group, Worker, WorkerError};

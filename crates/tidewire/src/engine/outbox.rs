@@ -1,0 +1,213 @@
+//! The outbox: what one connection has yet to send, in order.
+//!
+//! A list of segments, each either bytes of its own or a range of the worker's [turn log](super::log). Outboxes are lent to
+//! connections that have something to send, and come back to the worker's [`Shelf`] when it is sent.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use super::log::{LogRange, TurnLog};
+
+/// The most slices that one vectored send is given.
+pub(crate) const MAX_SLICES: usize = 32;
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// Bytes of our own; those before `own_sent` are gone.
+    own: Vec<u8>,
+    own_sent: usize,
+    segments: VecDeque<Segment>,
+    queued: usize,
+    /// The payload of the one pong that waits for a stall to end; a newer ping replaces it.
+    pub pong: Option<Box<[u8]>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Segment {
+    /// So many of the bytes of `own` that no earlier segment has.
+    Own(usize),
+    Log(LogRange),
+}
+
+impl Outbox {
+    /// How many bytes wait here.
+    #[inline]
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Adds what `write` appends.
+    #[inline]
+    pub fn write<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let before = self.own.len();
+        let result = write(&mut self.own);
+        let added = self.own.len() - before;
+        if added > 0 {
+            self.queued += added;
+            match self.segments.back_mut() {
+                Some(Segment::Own(length)) => *length += added,
+                _ => self.segments.push_back(Segment::Own(added)),
+            }
+        }
+        result
+    }
+
+    /// Adds a range of the log: a few nanoseconds when it follows the last one.
+    #[inline]
+    pub fn refer(&mut self, range: LogRange, log: &mut TurnLog) {
+        self.queued += range.len();
+        match self.segments.back_mut() {
+            Some(Segment::Log(last)) if last.chunk == range.chunk && last.end == range.start => last.end = range.end,
+            _ => {
+                log.hold(range.chunk);
+                self.segments.push_back(Segment::Log(range));
+            }
+        }
+    }
+
+    /// The next bytes to send, in order, at most [`MAX_SLICES`] pieces; says how many pieces there are.
+    pub fn slices<'a>(&'a self, log: &'a TurnLog, out: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
+        let mut own = &self.own[self.own_sent..];
+        let mut count = 0;
+        for (slot, segment) in out.iter_mut().zip(&self.segments) {
+            *slot = IoSlice::new(match *segment {
+                Segment::Own(length) => {
+                    let (piece, rest) = own.split_at(length);
+                    own = rest;
+                    piece
+                }
+                Segment::Log(range) => log.bytes(range),
+            });
+            count += 1;
+        }
+        count
+    }
+
+    /// The first `sent` bytes are with the kernel.
+    pub fn advance(&mut self, mut sent: usize, log: &mut TurnLog) {
+        self.queued -= sent;
+        while sent > 0 {
+            let Some(first) = self.segments.front_mut() else { break };
+            match first {
+                Segment::Own(length) => {
+                    let step = sent.min(*length);
+                    self.own_sent += step;
+                    *length -= step;
+                    sent -= step;
+                    if *length > 0 {
+                        break;
+                    }
+                }
+                Segment::Log(range) => {
+                    let step = sent.min(range.len());
+                    range.start += step as u32;
+                    sent -= step;
+                    if range.len() > 0 {
+                        break;
+                    }
+                    log.release(range.chunk);
+                }
+            }
+            self.segments.pop_front();
+        }
+        self.compact();
+    }
+
+    fn compact(&mut self) {
+        if self.own_sent == self.own.len() {
+            self.own.clear();
+            self.own_sent = 0;
+        } else if self.own_sent >= 64 * 1024 && self.own_sent * 2 >= self.own.len() {
+            self.own.drain(..self.own_sent);
+            self.own_sent = 0;
+        }
+    }
+
+    /// Drops everything that waits.
+    pub fn clear(&mut self, log: &mut TurnLog) {
+        for segment in self.segments.drain(..) {
+            if let Segment::Log(range) = segment {
+                log.release(range.chunk);
+            }
+        }
+        self.own.clear();
+        self.own_sent = 0;
+        self.queued = 0;
+        self.pong = None;
+    }
+}
+
+/// Empty outboxes that wait to be lent again.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    // Boxed, because a connection holds one by a pointer: lending it must move eight bytes.
+    #[expect(clippy::vec_box)]
+    free: Vec<Box<Outbox>>,
+}
+
+impl Shelf {
+    /// How many are kept: enough for a publish to a large room to allocate nothing.
+    const KEPT: usize = 8 * 1024;
+    /// An outbox with more storage than this is not kept.
+    const KEPT_BYTES: usize = 16 * 1024;
+
+    #[inline]
+    pub fn take(&mut self) -> Box<Outbox> {
+        self.free.pop().unwrap_or_default()
+    }
+
+    #[inline]
+    pub fn put(&mut self, outbox: Box<Outbox>) {
+        debug_assert_eq!(outbox.queued, 0, "an outbox comes back empty");
+        if self.free.len() < Self::KEPT && outbox.own.capacity() <= Self::KEPT_BYTES && outbox.segments.capacity() <= 16 {
+            self.free.push(outbox);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(outbox: &mut Outbox, log: &mut TurnLog, step: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while outbox.queued() > 0 {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = outbox.slices(log, &mut slices);
+            let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).take(step).collect();
+            outbox.advance(bytes.len(), log);
+            all.extend(bytes);
+        }
+        all
+    }
+
+    #[test]
+    fn own_bytes_and_log_ranges_keep_their_order_at_any_split() {
+        for step in 1..20 {
+            let (mut outbox, mut log) = (Outbox::default(), TurnLog::default());
+            outbox.write(|out| out.extend_from_slice(b"one "));
+            for text in [&b"two "[..], b"three "] {
+                let range = log.append(text.len(), |out| out.extend_from_slice(text));
+                outbox.refer(range, &mut log);
+            }
+            assert_eq!(outbox.segments.len(), 2, "the second range extends the first");
+            outbox.write(|out| out.extend_from_slice(b"four "));
+            outbox.write(|out| out.extend_from_slice(b"five"));
+            assert_eq!(outbox.queued(), 23);
+            assert_eq!(drain(&mut outbox, &mut log, step), b"one two three four five");
+            assert!(outbox.segments.is_empty());
+        }
+    }
+
+    #[test]
+    fn clearing_lets_go_of_the_log() {
+        let (mut outbox, mut log) = (Outbox::default(), TurnLog::default());
+        for _ in 0..10 {
+            let range = log.append(1000, |out| out.resize(out.len() + 1000, 1));
+            outbox.refer(range, &mut log);
+        }
+        outbox.clear(&mut log);
+        let range = log.append(1, |out| out.push(1));
+        assert_eq!(range.start, 0, "the chunk is free again");
+    }
+}

@@ -1,0 +1,270 @@
+//! The way out: outboxes, the turn log and the kernel's send. What goes wrong here is noted in lists, and dealt with by the
+//! worker when no connection is borrowed; no user code runs in this room.
+
+use std::io::{ErrorKind, IoSlice};
+use std::sync::Arc;
+
+use tidewire_proto::{Head, Opcode, frame};
+use tidewire_sys::{Io, Token};
+
+use super::application::SendStatus;
+use super::connection::{Connection, Flags, Stage};
+use super::counters::Counters;
+use super::log::{LogRange, TurnLog};
+use super::masks::Masks;
+use super::outbox::{MAX_SLICES, Outbox, Shelf};
+use super::table::SocketId;
+use super::transport;
+
+/// An outbox that holds this much is flushed without waiting for the end of the turn.
+pub(crate) const CORK: usize = 64 * 1024;
+/// A payload of this size goes to the kernel from where it is, without a copy into the outbox.
+const DIRECT: usize = 8 * 1024;
+
+pub(crate) struct Outgoing {
+    pub io: Box<dyn Io>,
+    pub log: TurnLog,
+    pub shelf: Shelf,
+    pub masks: Masks,
+    /// Who has something to flush at the end of the turn.
+    pub dirty: Vec<SocketId>,
+    /// Whose connection the kernel has declared lost.
+    pub lost: Vec<SocketId>,
+    /// Whose stall has ended and who is owed a `drain`.
+    pub drained: Vec<SocketId>,
+    /// Who is in [`Stage::Ending`] and has nothing left to send.
+    pub ended: Vec<SocketId>,
+    /// Whose HTTP output was taken whole: there is room for more.
+    pub room: Vec<SocketId>,
+    pub counters: Arc<Counters>,
+    /// Where the head of a large frame is written.
+    head: Vec<u8>,
+}
+
+impl Outgoing {
+    pub fn new(io: Box<dyn Io>, counters: Arc<Counters>) -> Self {
+        Self {
+            io,
+            log: TurnLog::default(),
+            shelf: Shelf::default(),
+            masks: Masks::default(),
+            dirty: Vec::new(),
+            lost: Vec::new(),
+            drained: Vec::new(),
+            ended: Vec::new(),
+            room: Vec::new(),
+            counters,
+            head: Vec::with_capacity(16),
+        }
+    }
+
+    /// Sends one frame of a WebSocket: the contract's `send`. `limit` is the backpressure limit.
+    #[inline]
+    pub fn send(&mut self, connection: &mut Connection, id: SocketId, opcode: Opcode, payload: &[u8], limit: usize) -> SendStatus {
+        if connection.queued() > limit && !self.make_room(connection, id, limit) {
+            return SendStatus::Dropped;
+        }
+        self.counters.messages_out.add(1);
+        self.put_frame(connection, id, opcode, payload);
+        self.status(connection, payload.len())
+    }
+
+    /// What a sender is told after its bytes were queued.
+    #[inline]
+    fn status(&self, connection: &mut Connection, payload: usize) -> SendStatus {
+        if connection.flags.lost {
+            SendStatus::Dropped
+        } else if connection.flags.stalled {
+            connection.flags.owes_drain = true;
+            SendStatus::Backpressure
+        } else {
+            SendStatus::Sent(payload)
+        }
+    }
+
+    /// Whether a queue over the limit gets under it when the kernel is asked now; counts the drop when it does not.
+    #[cold]
+    fn make_room(&mut self, connection: &mut Connection, id: SocketId, limit: usize) -> bool {
+        if !connection.flags.stalled {
+            self.flush(connection, id);
+        }
+        if connection.queued() <= limit {
+            return true;
+        }
+        connection.flags.owes_drain = true;
+        self.counters.dropped_backpressure.add(1);
+        false
+    }
+
+    /// Queues a frame whatever the limit is: control frames, and data that was admitted.
+    pub fn put_frame(&mut self, connection: &mut Connection, id: SocketId, opcode: Opcode, payload: &[u8]) {
+        if payload.len() >= DIRECT && !connection.flags.stalled && !connection.flags.client {
+            return self.send_direct(connection, id, opcode, payload);
+        }
+        let mask = connection.flags.client.then(|| self.masks.next());
+        let outbox = outbox(&mut connection.outbox, &mut self.shelf);
+        outbox.write(|out| frame::encode_frame(out, opcode, payload, mask));
+        self.queued(connection, id);
+    }
+
+    /// Adds a range of the turn log for one subscriber; the contract's answer for that subscriber.
+    #[inline]
+    pub fn deliver(&mut self, connection: &mut Connection, id: SocketId, range: LogRange, payload: usize, limit: usize) -> SendStatus {
+        if connection.queued() > limit && !self.make_room(connection, id, limit) {
+            return SendStatus::Dropped;
+        }
+        outbox(&mut connection.outbox, &mut self.shelf).refer(range, &mut self.log);
+        self.queued(connection, id);
+        self.status(connection, payload)
+    }
+
+    /// Queues raw bytes: an HTTP head or body.
+    pub fn put_bytes(&mut self, connection: &mut Connection, id: SocketId, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            outbox(&mut connection.outbox, &mut self.shelf).write(|out| out.extend_from_slice(bytes));
+            self.queued(connection, id);
+        }
+    }
+
+    /// After something was queued: flush when there is much, else at the end of the turn.
+    #[inline]
+    fn queued(&mut self, connection: &mut Connection, id: SocketId) {
+        if connection.flags.stalled || connection.flags.lost {
+            return;
+        }
+        if connection.queued() >= CORK {
+            self.flush(connection, id);
+        } else {
+            self.mark(&mut connection.flags, id);
+        }
+    }
+
+    /// Has the connection flushed at the end of the turn.
+    #[inline]
+    pub fn mark(&mut self, flags: &mut Flags, id: SocketId) {
+        if !flags.dirty {
+            flags.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Sends a large frame from the caller's memory, after what is queued; copies only what the kernel does not take.
+    fn send_direct(&mut self, connection: &mut Connection, id: SocketId, opcode: Opcode, payload: &[u8]) {
+        if connection.queued() > 0 {
+            self.flush(connection, id);
+            if connection.flags.stalled || connection.flags.lost {
+                let outbox = outbox(&mut connection.outbox, &mut self.shelf);
+                outbox.write(|out| frame::encode_frame(out, opcode, payload, None));
+                return;
+            }
+        }
+        self.head.clear();
+        frame::encode_head(&mut self.head, Head { opcode, fin: true, rsv1: false, len: payload.len() }, None);
+        let (length, whole) = (self.head.len(), self.head.len() + payload.len());
+        let sent = loop {
+            match transport::send(&mut *self.io, connection, &[IoSlice::new(&self.head), IoSlice::new(payload)]) {
+                Ok(sent) => break sent,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break 0,
+                Err(_) => return self.lose(connection, id),
+            }
+        };
+        self.counters.bytes_out.add(sent as u64);
+        if sent < whole {
+            let head = &self.head;
+            outbox(&mut connection.outbox, &mut self.shelf).write(|out| {
+                out.extend_from_slice(&head[sent.min(length)..]);
+                out.extend_from_slice(&payload[sent.saturating_sub(length)..]);
+            });
+            self.stall(connection, id);
+        }
+    }
+
+    /// Gives the kernel what is queued, until it takes no more or there is no more.
+    pub fn flush(&mut self, connection: &mut Connection, id: SocketId) {
+        if connection.flags.lost {
+            return;
+        }
+        while let Some(outbox) = connection.outbox.as_deref().filter(|outbox| outbox.queued() > 0) {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = outbox.slices(&self.log, &mut slices);
+            let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            match transport::send(&mut *self.io, connection, &slices[..count]) {
+                Ok(sent) => {
+                    self.counters.bytes_out.add(sent as u64);
+                    if let Some(outbox) = &mut connection.outbox {
+                        outbox.advance(sent, &mut self.log);
+                    }
+                    if sent < offered {
+                        return self.stall(connection, id);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return self.stall(connection, id),
+                Err(_) => return self.lose(connection, id),
+            }
+            self.put_waiting_pong(connection);
+        }
+        self.emptied(connection, id);
+    }
+
+    /// The pong that waited behind a stall goes when the rest is gone.
+    fn put_waiting_pong(&mut self, connection: &mut Connection) {
+        let Some(outbox) = connection.outbox.as_mut().filter(|outbox| outbox.queued() == 0) else { return };
+        if let Some(pong) = outbox.pong.take() {
+            let mask = connection.flags.client.then(|| self.masks.next());
+            outbox.write(|out| frame::encode_frame(out, Opcode::Pong, &pong, mask));
+        }
+    }
+
+    fn stall(&mut self, connection: &mut Connection, id: SocketId) {
+        if !connection.flags.stalled {
+            connection.flags.stalled = true;
+            self.watch(connection, id);
+        }
+    }
+
+    /// Everything is with the kernel: the outbox goes back, and who waited for this is noted.
+    fn emptied(&mut self, connection: &mut Connection, id: SocketId) {
+        if let Some(outbox) = connection.outbox.take() {
+            self.shelf.put(outbox);
+        }
+        if connection.flags.stalled {
+            connection.flags.stalled = false;
+            self.watch(connection, id);
+        }
+        if std::mem::take(&mut connection.flags.owes_drain) && connection.is_open() {
+            self.drained.push(id);
+        }
+        match connection.stage {
+            Stage::Ending(_) => self.ended.push(id),
+            Stage::Http(_) => self.room.push(id),
+            _ => {}
+        }
+    }
+
+    /// The kernel says that the connection is gone: nothing more is sent, and the worker is told.
+    pub fn lose(&mut self, connection: &mut Connection, id: SocketId) {
+        if let Some(mut outbox) = connection.outbox.take() {
+            outbox.clear(&mut self.log);
+            self.shelf.put(outbox);
+        }
+        if !connection.flags.lost {
+            connection.flags.lost = true;
+            self.lost.push(id);
+        }
+    }
+
+    /// Tells the poller what the connection waits for now.
+    pub fn watch(&mut self, connection: &mut Connection, id: SocketId) {
+        if self.io.watch(&connection.socket, Token(id.to_bits()), connection.interest()).is_err() {
+            self.lose(connection, id);
+        }
+    }
+}
+
+/// The connection's outbox, lent now if it has none.
+#[inline]
+pub(crate) fn outbox<'a>(place: &'a mut Option<Box<Outbox>>, shelf: &mut Shelf) -> &'a mut Outbox {
+    place.get_or_insert_with(|| shelf.take())
+}

@@ -1,0 +1,378 @@
+//! The state of a worker: connections, topics, timers, and what waits to be sent. It is borrowed for one operation at a time,
+//! and never while user code runs: what user code must be told is returned, or noted in a list.
+
+use std::any::Any;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidewire_proto::close::encode_close;
+use tidewire_proto::frame::encode_frame;
+use tidewire_proto::state::{CloseFrame, Happening, Phase, Report, Transport, step};
+use tidewire_proto::{Limits, Opcode, head_len};
+use tidewire_sys as sys;
+
+use super::application::SendStatus;
+use super::connection::{Connection, Stage};
+use super::options::{Options, ticks};
+use super::outgoing::{Outgoing, outbox};
+use super::table::{SocketId, Table};
+use super::timer::{Tick, Wheel};
+use crate::backplane::{Link, Pending};
+use crate::topics::counts::Counts;
+use crate::topics::{MemberId, Topics};
+
+pub(crate) struct State {
+    pub table: Table<Connection>,
+    pub out: Outgoing,
+    pub topics: Topics<SocketId>,
+    pub wheel: Wheel,
+    pub options: Rc<Options>,
+    pub limits: Limits,
+    /// The time of this turn.
+    pub now: Duration,
+    /// Whose kept input is due.
+    pub early: Vec<SocketId>,
+    /// Connections that are over. Dropping one may run user code, so the worker does it when nothing is borrowed.
+    pub graveyard: Vec<Connection>,
+    /// Open WebSockets, as the application counts them.
+    pub open: usize,
+    pub link: Option<Arc<Link>>,
+    pub pending: Pending,
+    pub worker: usize,
+    /// Accepting stops and connections end.
+    pub stopping: bool,
+}
+
+impl State {
+    pub fn new(out: Outgoing, options: Rc<Options>, counts: Arc<Counts>, worker: usize) -> Self {
+        let now = out.io.now();
+        Self {
+            table: Table::default(),
+            out,
+            topics: Topics::new(counts, worker),
+            wheel: Wheel::new(now.as_secs() as Tick),
+            limits: limits(&options),
+            options,
+            now,
+            early: Vec::new(),
+            graveyard: Vec::new(),
+            open: 0,
+            link: None,
+            pending: Pending::default(),
+            worker,
+            stopping: false,
+        }
+    }
+
+    pub fn reload(&mut self, options: Rc<Options>) {
+        self.limits = limits(&options);
+        self.options = options;
+    }
+
+    pub fn tick(&self) -> Tick {
+        self.now.as_secs() as Tick
+    }
+
+    /// Sets the connection's deadline, `after` from now.
+    pub fn arm(&mut self, id: SocketId, after: Duration) {
+        // One tick more, because this one has begun.
+        let deadline = self.tick().saturating_add(ticks(after)).saturating_add(1);
+        if let Some(connection) = self.table.find_mut(id) {
+            connection.deadline = deadline;
+            self.wheel.arm(id.index(), deadline);
+        }
+    }
+
+    /// Sends a message to one socket: the contract's `send`.
+    #[inline]
+    pub fn send(&mut self, id: SocketId, opcode: Opcode, payload: &[u8]) -> SendStatus {
+        let limit = self.options.backpressure_limit;
+        let Some(connection) = self.table.find_mut(id).filter(|connection| connection.is_open()) else {
+            self.out.counters.dropped_closed.add(1);
+            return SendStatus::Dropped;
+        };
+        let status = self.out.send(connection, id, opcode, payload, limit);
+        if status.is_dropped() {
+            self.dropped(id);
+        }
+        status
+    }
+
+    /// Sends a ping or a pong of the application's.
+    pub fn control(&mut self, id: SocketId, opcode: Opcode, payload: &[u8]) -> SendStatus {
+        debug_assert!(payload.len() <= 125, "the caller has refused longer ones");
+        self.send(id, opcode, payload)
+    }
+
+    /// A message was dropped: `close_on_backpressure_limit` cuts the peer off.
+    #[cold]
+    fn dropped(&mut self, id: SocketId) {
+        let close = self.options.close_on_backpressure_limit;
+        if let Some(connection) = self.table.find_mut(id).filter(|connection| close && connection.is_open()) {
+            self.out.counters.closed_backpressure.add(1);
+            self.out.lose(connection, id);
+        }
+    }
+
+    /// Answers a ping. Behind a stall only the latest is answered (RFC 6455, section 5.5.3), so a flood stays bounded.
+    pub fn answer_ping(&mut self, id: SocketId, payload: &[u8]) {
+        let Some(connection) = self.table.find_mut(id).filter(|connection| connection.is_open()) else { return };
+        if connection.flags.stalled {
+            outbox(&mut connection.outbox, &mut self.out.shelf).pong = Some(payload.into());
+        } else {
+            self.out.put_frame(connection, id, Opcode::Pong, payload);
+        }
+    }
+
+    /// Publishes to a topic: the message is framed once, and each subscriber's outbox refers to it.
+    pub fn publish(&mut self, topic: &str, opcode: Opcode, payload: &[u8], except: Option<SocketId>) -> SendStatus {
+        let elsewhere = self.publish_elsewhere(topic, opcode, payload);
+        self.out.counters.published.add(1);
+        let frame_size = head_len(payload.len(), false) + payload.len();
+        let here = self.deliver(topic, frame_size, payload.len(), except, |log| encode_frame(log, opcode, payload, None));
+        match here {
+            Some(status) => status,
+            None if elsewhere => SendStatus::Sent(payload.len()),
+            None => SendStatus::Dropped,
+        }
+    }
+
+    /// Hands the message to the workers that have subscribers; whether there are any.
+    fn publish_elsewhere(&mut self, topic: &str, opcode: Opcode, payload: &[u8]) -> bool {
+        let Some(link) = self.link.as_ref().filter(|link| link.mailboxes().len() > 1) else { return false };
+        let Some(count) = self.topics.count(topic) else { return false };
+        self.pending.add(&count, self.worker, link.mailboxes().len(), opcode, payload)
+    }
+
+    /// Delivers one message to the subscribers here; `None` when there are none but `except`.
+    pub fn deliver(
+        &mut self,
+        topic: &str,
+        frame_size: usize,
+        payload: usize,
+        except: Option<SocketId>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<SendStatus> {
+        let limit = self.options.backpressure_limit;
+        let subscribers = self.topics.subscribers(topic);
+        if subscribers.is_empty() || (subscribers.len() == 1 && Some(subscribers[0].key) == except) {
+            return None;
+        }
+        let range = self.out.log.append(frame_size, write);
+        self.out.counters.publish_copies.add(1);
+        // Held while it is handed out: a subscriber that is flushed on the way must not be the last to let go.
+        self.out.log.hold(range.chunk);
+        let (mut worst, mut delivered, mut dropped) = (SendStatus::Sent(payload), 0, false);
+        for subscriber in subscribers {
+            if Some(subscriber.key) == except {
+                continue;
+            }
+            let Some(connection) = self.table.find_mut(subscriber.key) else { continue };
+            let status = self.out.deliver(connection, subscriber.key, range, payload, limit);
+            if status.is_dropped() {
+                dropped = true;
+            } else {
+                delivered += 1;
+            }
+            worst = worst.worst(status);
+        }
+        self.out.counters.messages_out.add(delivered);
+        self.out.log.release(range.chunk);
+        if dropped && self.options.close_on_backpressure_limit {
+            self.close_over_limit(topic);
+        }
+        Some(worst)
+    }
+
+    /// Cuts off the subscribers of a topic that are over the limit.
+    #[cold]
+    fn close_over_limit(&mut self, topic: &str) {
+        let limit = self.options.backpressure_limit;
+        let over: Vec<_> = self.topics.subscribers(topic).iter().map(|subscriber| subscriber.key).collect();
+        for id in over {
+            if self.table.find(id).is_some_and(|connection| connection.queued() > limit) {
+                self.dropped(id);
+            }
+        }
+    }
+
+    /// Applies the closing table to what happened; says what the close handler must be told. `code` and `reason` go into the
+    /// Close frame, if one is due: ours, or the error's, or the peer's own.
+    pub fn happen(&mut self, id: SocketId, happening: Happening, code: u16, reason: &str) -> Report {
+        let Some(connection) = self.table.find_mut(id) else { return Report::Nothing };
+        let Some(phase) = connection.phase() else { return Report::Nothing };
+        let step = match step(connection.role(), phase, happening) {
+            Ok(step) => step,
+            Err(illegal) => {
+                debug_assert!(false, "{illegal}");
+                tracing::error!(%illegal, "a bug in the engine; the connection is cut off");
+                self.remove(id, true);
+                return Report::Lost;
+            }
+        };
+        self.put_close(id, step.close, code, reason);
+        if phase == Phase::Open && step.next != Phase::Open {
+            self.open -= 1;
+            self.out.counters.ended.add(1);
+            self.leave(id);
+        }
+        self.end(id, step.next, step.transport);
+        step.report
+    }
+
+    fn put_close(&mut self, id: SocketId, close: CloseFrame, code: u16, reason: &str) {
+        let Some(connection) = self.table.find_mut(id) else { return };
+        let code = match close {
+            CloseFrame::No => return,
+            CloseFrame::Echo if code == 1005 => None,
+            _ => Some(code),
+        };
+        // A reason of ours is echoed by nobody: the answer to a Close carries its code only.
+        let reason = if close == CloseFrame::Echo { "" } else { reason };
+        let mask = connection.flags.client.then(|| self.out.masks.next());
+        let written = outbox(&mut connection.outbox, &mut self.out.shelf).write(|out| encode_close(out, code, reason, mask));
+        debug_assert!(written.is_ok(), "codes and reasons are checked where they enter: {written:?}");
+    }
+
+    fn leave(&mut self, id: SocketId) {
+        if let Some(connection) = self.table.find_mut(id) {
+            self.topics.leave(&mut connection.member);
+        }
+    }
+
+    /// Brings a connection to a phase and its transport to what follows from it.
+    fn end(&mut self, id: SocketId, next: Phase, transport: Transport) {
+        let Some(connection) = self.table.find_mut(id) else { return };
+        match transport {
+            Transport::Keep => {
+                if next == Phase::CloseSent && connection.is_open() {
+                    connection.stage = Stage::CloseSent;
+                    connection.flags.paused = false;
+                    self.finish_soon(id);
+                }
+            }
+            Transport::Finish | Transport::AwaitPeer => {
+                connection.stage = Stage::Ending(transport);
+                self.finish_soon(id);
+            }
+            Transport::Release => {
+                self.out.flush(connection, id);
+                self.remove(id, false);
+            }
+            Transport::Abort => self.remove(id, true),
+        }
+    }
+
+    /// Ends an HTTP connection once what is queued is sent.
+    pub fn end_http(&mut self, id: SocketId) {
+        if let Some(connection) = self.table.find_mut(id) {
+            connection.stage = Stage::Ending(Transport::Finish);
+            self.finish_soon(id);
+        }
+    }
+
+    /// Has the rest sent at the end of the turn, within the closing deadline.
+    fn finish_soon(&mut self, id: SocketId) {
+        let Some(connection) = self.table.find_mut(id) else { return };
+        self.out.watch(connection, id);
+        if !connection.flags.stalled {
+            self.out.mark(&mut connection.flags, id);
+        }
+        self.arm(id, self.options.close_timeout);
+    }
+
+    /// Everything is sent on a connection that ends: end our direction, and wait for the peer to end its own.
+    pub fn linger(&mut self, id: SocketId) {
+        let Some(connection) = self.table.find_mut(id) else { return };
+        let Stage::Ending(transport) = connection.stage else { return };
+        if transport == Transport::Finish {
+            self.out.io.shutdown(&connection.socket);
+        }
+        connection.stage = Stage::Lingering;
+        self.out.watch(connection, id);
+    }
+
+    /// Takes a connection out and closes its socket, or resets it.
+    pub fn remove(&mut self, id: SocketId, abort: bool) {
+        self.leave(id);
+        let Some(mut connection) = self.table.remove(id) else { return };
+        if let Some(mut outbox) = connection.outbox.take() {
+            outbox.clear(&mut self.out.log);
+            self.out.shelf.put(outbox);
+        }
+        self.wheel.disarm(id.index());
+        let socket = std::mem::replace(&mut connection.socket, sys::Socket::from_number(-1));
+        if abort {
+            self.out.io.abort(socket);
+        } else {
+            self.out.io.close(socket);
+        }
+        self.out.counters.closed.add(1);
+        self.graveyard.push(connection);
+    }
+
+    /// Gives the kernel everything that was queued in this turn. Whether there was anything.
+    pub fn flush_dirty(&mut self) -> bool {
+        let mut dirty = std::mem::take(&mut self.out.dirty);
+        let any = !dirty.is_empty();
+        for id in dirty.drain(..) {
+            if let Some(connection) = self.table.find_mut(id) {
+                connection.flags.dirty = false;
+                if !connection.flags.stalled {
+                    self.out.flush(connection, id);
+                }
+            }
+        }
+        if self.out.dirty.is_empty() {
+            self.out.dirty = dirty; // keep its memory
+        }
+        if let Some(link) = &self.link {
+            self.pending.post(link);
+        }
+        any
+    }
+
+    /// The application's data of a socket.
+    pub fn data(&self, id: SocketId) -> Option<Rc<dyn Any>> {
+        self.table.find(id)?.data.clone()
+    }
+
+    /// Subscribes an open socket.
+    pub fn subscribe(&mut self, id: SocketId, topic: &str) -> Subscription {
+        let Some(connection) = self.table.find_mut(id).filter(|connection| connection.is_open()) else {
+            return Subscription::Closed;
+        };
+        if topic.len() > self.options.max_topic_length {
+            return Subscription::Refused;
+        }
+        match self.topics.subscribe(&mut connection.member, id, topic, self.options.max_subscriptions) {
+            Ok(_) => Subscription::Done,
+            Err(_) => Subscription::Refused,
+        }
+    }
+
+    pub fn unsubscribe(&mut self, id: SocketId, topic: &str) -> bool {
+        match self.table.find_mut(id) {
+            Some(connection) => self.topics.unsubscribe(&mut connection.member, topic),
+            None => false,
+        }
+    }
+
+    pub fn member(&self, id: SocketId) -> MemberId {
+        self.table.find(id).map_or(MemberId::NONE, |connection| connection.member)
+    }
+}
+
+/// How a subscription ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subscription {
+    Done,
+    Closed,
+    /// Over a limit: of topics, or of a name's length.
+    Refused,
+}
+
+fn limits(options: &Options) -> Limits {
+    Limits { max_message: options.max_payload_length, max_fragments: options.max_fragments }
+}

@@ -1,0 +1,200 @@
+//! One connection's HTTP: hyper over a [`Pipe`], and the one request that is under way.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1::{Builder, Connection};
+use hyper::service::Service;
+
+use super::body::{Body, BodyError};
+use super::pipe::Pipe;
+use super::Response;
+use crate::engine::Options;
+
+/// How a poll of hyper ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It waits for input, for room, or for a response.
+    Waiting,
+    /// The connection is over; what is written goes out.
+    Done,
+}
+
+pub(crate) struct Exchange {
+    connection: Connection<Pipe, Park>,
+    pipe: Pipe,
+    parking: Rc<RefCell<Parking>>,
+    waker: Waker,
+    /// A byte of the next request's head has come.
+    pub head_begun: bool,
+    /// The deadline that runs is the one of a head or of the time between requests.
+    pub awaiting_head: bool,
+    pub closing: bool,
+}
+
+/// Where the request under way waits for its response.
+#[derive(Debug, Default)]
+struct Parking {
+    /// Counts requests: an answer to an old one finds nothing.
+    sequence: u64,
+    request: Option<http::Request<Incoming>>,
+    response: Option<Response>,
+    /// A response has been given: an upgrade is too late.
+    answered: bool,
+    /// From the request's head until the response's body is written.
+    active: bool,
+    waker: Option<Waker>,
+}
+
+impl Exchange {
+    pub fn new(options: &Options, waker: Waker) -> Self {
+        let (pipe, parking) = (Pipe::default(), Rc::new(RefCell::new(Parking::default())));
+        let connection = Builder::new()
+            .half_close(true)
+            .max_headers(options.max_headers)
+            .max_header_size(options.max_head_size)
+            .max_buf_size(options.max_head_size.max(64 * 1024))
+            .serve_connection(pipe.clone(), Park(parking.clone()));
+        Self { connection, pipe, parking, waker, head_begun: false, awaiting_head: true, closing: false }
+    }
+
+    pub fn pipe(&self) -> &Pipe {
+        &self.pipe
+    }
+
+    /// Lets hyper work. It may run user code: a response's streaming body.
+    pub fn poll(&mut self) -> Progress {
+        let poll = self.connection.poll_without_shutdown(&mut Context::from_waker(&self.waker));
+        match poll {
+            Poll::Pending => Progress::Waiting,
+            Poll::Ready(Ok(())) => Progress::Done,
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "an HTTP connection failed");
+                Progress::Done
+            }
+        }
+    }
+
+    /// The request that hyper has parked, once, and its number.
+    pub fn take_request(&self) -> Option<(http::Request<Incoming>, u64)> {
+        let mut parking = self.parking.borrow_mut();
+        let sequence = parking.sequence;
+        parking.request.take().map(|request| (request, sequence))
+    }
+
+    /// Answers a request; gives the response back when the request has been answered or is gone.
+    pub fn answer(&self, sequence: u64, response: Response) -> Result<(), Response> {
+        let mut parking = self.parking.borrow_mut();
+        if parking.sequence != sequence || parking.answered || !parking.active {
+            return Err(response);
+        }
+        parking.answered = true;
+        parking.response = Some(response);
+        if let Some(waker) = parking.waker.take() {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Whether that request may still be upgraded.
+    pub fn awaits_answer(&self, sequence: u64) -> bool {
+        let parking = self.parking.borrow();
+        parking.sequence == sequence && parking.active && !parking.answered
+    }
+
+    /// Whether a request is under way.
+    pub fn is_active(&self) -> bool {
+        self.parking.borrow().active
+    }
+
+    /// Takes hyper apart: the bytes that came after the request.
+    pub fn into_early_bytes(self: Box<Self>) -> Vec<u8> {
+        let pipe = self.pipe.clone();
+        let parts = self.connection.into_parts();
+        let mut early = Vec::from(parts.read_buf);
+        early.extend_from_slice(&pipe.take_unread());
+        early
+    }
+
+    /// Answers what is under way, then ends.
+    pub fn shut_down(&mut self) {
+        self.closing = true;
+        Pin::new(&mut self.connection).graceful_shutdown();
+    }
+}
+
+/// hyper's service: parks the request.
+struct Park(Rc<RefCell<Parking>>);
+
+impl Service<http::Request<Incoming>> for Park {
+    type Response = http::Response<Tracked>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, request: http::Request<Incoming>) -> Answer {
+        let mut parking = self.0.borrow_mut();
+        parking.sequence += 1;
+        parking.request = Some(request);
+        parking.response = None;
+        parking.answered = false;
+        parking.active = true;
+        Answer(self.0.clone())
+    }
+}
+
+/// Waits for the response.
+struct Answer(Rc<RefCell<Parking>>);
+
+impl Future for Answer {
+    type Output = Result<http::Response<Tracked>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut parking = self.0.borrow_mut();
+        match parking.response.take() {
+            Some(response) => {
+                let parking = self.0.clone();
+                Poll::Ready(Ok(response.map(|body| Tracked { body, parking })))
+            }
+            None => {
+                parking.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// A response's body that tells when it is written, or dropped.
+struct Tracked {
+    body: Body,
+    parking: Rc<RefCell<Parking>>,
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.parking.borrow_mut().active = false;
+    }
+}
+
+impl HttpBody for Tracked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

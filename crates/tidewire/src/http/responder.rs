@@ -1,0 +1,97 @@
+//! The handle by which a request is answered or upgraded.
+
+use std::any::Any;
+use std::fmt;
+use std::rc::Rc;
+
+use http::{HeaderMap, StatusCode};
+use tidewire_proto::handshake::server::Refusal;
+use tidewire_proto::UsageError;
+
+use super::Response;
+use crate::engine::{Core, SocketId};
+
+/// Travels in a request's extensions: which connection of the thread's worker it came on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ticket {
+    pub worker: usize,
+    pub id: SocketId,
+    pub sequence: u64,
+}
+
+/// Answers one request. Dropped without an answer, it answers 500, unless the request was upgraded.
+pub struct Responder {
+    pub(crate) core: Rc<Core>,
+    pub(crate) ticket: Ticket,
+}
+
+impl Responder {
+    /// Sends the response. It is ignored when the request has been upgraded or the connection is gone.
+    pub fn respond(self, response: Response) {
+        self.core.respond(self.ticket, response);
+    }
+
+    /// Makes the connection a WebSocket: `open` runs inside this call. `headers` are added to the 101.
+    ///
+    /// # Errors
+    /// [`UpgradeError`] says why the request cannot be upgraded; it can still be answered.
+    pub fn upgrade<B>(
+        &self,
+        request: &http::Request<B>,
+        headers: &HeaderMap,
+        data: Option<Rc<dyn Any>>,
+    ) -> Result<(), UpgradeError> {
+        self.core.upgrade(self.ticket, request, headers, data)
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        self.core.abandon(self.ticket);
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Responder").field(&self.ticket).finish()
+    }
+}
+
+/// Why an upgrade was refused. The response that fits it is [`UpgradeError::to_response`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpgradeError {
+    /// The request is no WebSocket handshake.
+    #[error(transparent)]
+    Handshake(#[from] Refusal),
+    /// A header or a subprotocol that the application gave cannot be sent.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// The request has been answered or upgraded already, or its connection is gone.
+    #[error("the request was answered or upgraded already, or its connection is gone")]
+    Gone,
+    /// The request belongs to another worker's thread.
+    #[error("a request is upgraded on the thread that received it; move the data there, not the request elsewhere")]
+    WrongThread,
+}
+
+impl UpgradeError {
+    /// A response that tells the client what was wrong: 400, 426 with the version that is spoken, or 500.
+    #[must_use]
+    pub fn to_response(&self) -> Response {
+        let mut response = Response::new(format!("{self}\n").into());
+        match self {
+            Self::Handshake(refusal) => {
+                *response.status_mut() = refusal.status();
+                if let Some((name, value)) = refusal.header() {
+                    response.headers_mut().insert(name, value);
+                }
+            }
+            _ => {
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                *response.body_mut() = "the upgrade failed\n".into();
+            }
+        }
+        response
+    }
+}
