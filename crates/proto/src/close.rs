@@ -131,3 +131,59 @@ pub(crate) fn decode(payload: Cow<'_, [u8]>) -> Result<Option<CloseReason<'_>>, 
     let reason = reason.ok_or(PeerError::InvalidCloseReason)?;
     Ok(Some(CloseReason { code, reason }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code() {
+        // RFC 6455, section 7.4, with what IANA has registered since (1012-1014).
+        let allowed = |code| [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014].contains(&code);
+        for code in 0..=u16::MAX {
+            assert_eq!(may_be_received(code), allowed(code) || (3000..5000).contains(&code), "{code}");
+            assert_eq!(may_be_sent(code), may_be_received(code), "{code}: what we send must be acceptable, and can be echoed");
+            assert_eq!(may_be_sent_by_script(code), code == 1000 || (3000..5000).contains(&code), "{code}");
+            let mut out = Vec::new();
+            let outcome = encode_close(&mut out, Some(code), "", None);
+            assert_eq!(outcome.is_ok(), may_be_sent(code));
+            assert_eq!(out.is_empty(), outcome.is_err(), "nothing is written in vain");
+        }
+    }
+
+    #[test]
+    fn reasons_are_measured_in_bytes() {
+        let mut out = Vec::new();
+        let longest = "ü".repeat(61) + "x";
+        assert_eq!(encode_close(&mut out, Some(1000), &longest, None), Ok(()));
+        assert_eq!(out.len(), 2 + MAX_CONTROL);
+        assert_eq!(&out[..4], b"\x88\x7d\x03\xe8");
+
+        out.clear();
+        let outcome = encode_close(&mut out, Some(1000), &"ü".repeat(62), None);
+        assert_eq!(outcome, Err(UsageError::CloseReasonTooLong(124)));
+        assert_eq!(encode_close(&mut out, None, "why", None), Err(UsageError::CloseReasonWithoutCode));
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        for (code, reason) in [(1000, ""), (1001, "going"), (4999, "größer")] {
+            let mut out = Vec::new();
+            assert_eq!(encode_close(&mut out, Some(code), reason, None), Ok(()));
+            let expected = CloseReason { code, reason: reason.into() };
+            assert_eq!(decode(Cow::Borrowed(&out[2..])), Ok(Some(expected.clone())));
+            assert_eq!(decode(Cow::Owned(out[2..].to_vec())), Ok(Some(expected)));
+        }
+        assert_eq!(decode(Cow::Borrowed(&[])), Ok(None));
+    }
+
+    #[test]
+    fn a_client_masks_its_close() {
+        let mut out = Vec::new();
+        assert_eq!(encode_close(&mut out, None, "", Some([1, 2, 3, 4])), Ok(()));
+        assert_eq!(out, [0x88, 0x80, 1, 2, 3, 4]);
+        assert_eq!(encode_close(&mut out, Some(1000), "", Some([1, 2, 3, 4])), Ok(()));
+        assert_eq!(out[6..], [0x88, 0x82, 1, 2, 3, 4, 3 ^ 1, 0xe8 ^ 2]);
+    }
+}

@@ -7,55 +7,40 @@ use crate::close::code;
 /// The peer broke the protocol or a limit. The connection is over: send a Close with [`PeerError::code`] and
 /// [`PeerError::reason`], then end the transport (RFC 6455, section 7.1.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+#[error("{}", self.reason())]
 #[non_exhaustive]
 pub enum PeerError {
     /// A reserved bit without an extension that gives it a meaning (RFC 6455, section 5.2).
-    #[error("reserved bit set without a negotiated extension")]
     ReservedBits,
     /// Opcode 3 to 7 or 11 to 15 (RFC 6455, section 5.2).
-    #[error("reserved opcode")]
     ReservedOpcode,
     /// A control frame with FIN = 0 (RFC 6455, section 5.5).
-    #[error("fragmented control frame")]
     FragmentedControl,
     /// A control frame of more than 125 bytes (RFC 6455, section 5.5).
-    #[error("control frame longer than 125 bytes")]
     ControlTooLong,
     /// A client's frame without a mask (RFC 6455, section 5.1).
-    #[error("frame from client is not masked")]
     NotMasked,
     /// A server's frame with a mask (RFC 6455, section 5.1).
-    #[error("frame from server is masked")]
     Masked,
     /// A continuation frame with nothing to continue (RFC 6455, section 5.4).
-    #[error("continuation frame without a message to continue")]
     UnexpectedContinuation,
     /// A new data frame before the fragmented message was finished (RFC 6455, section 5.4).
-    #[error("new message before the fragmented one was finished")]
     ExpectedContinuation,
     /// A length that a shorter form could have carried (RFC 6455, section 5.2).
-    #[error("payload length is not minimally encoded")]
     LengthNotMinimal,
     /// A 64-bit length with the most significant bit set (RFC 6455, section 5.2).
-    #[error("payload length has its most significant bit set")]
     LengthOverflow,
     /// More payload than [`Limits::max_message`](crate::Limits::max_message).
-    #[error("message is too big")]
     MessageTooBig,
     /// More frames in a message than [`Limits::max_fragments`](crate::Limits::max_fragments).
-    #[error("message has too many fragments")]
     TooManyFragments,
     /// A text message that is not UTF-8 (RFC 6455, section 8.1).
-    #[error("text is not valid UTF-8")]
     InvalidUtf8,
     /// A Close payload of one byte: neither empty nor a code (RFC 6455, section 5.5.1).
-    #[error("close frame with an incomplete code")]
     CloseTooShort,
     /// A Close code that may not be on the wire (RFC 6455, section 7.4).
-    #[error("invalid close code")]
     InvalidCloseCode,
     /// A Close reason that is not UTF-8 (RFC 6455, section 5.5.1).
-    #[error("close reason is not valid UTF-8")]
     InvalidCloseReason,
 }
 
@@ -124,9 +109,53 @@ pub enum UsageError {
     #[error("the value of header {0:?} has a control character in it")]
     HeaderValue(String),
     /// A host that cannot stand in a Host header.
-    #[error("host {0:?} is empty or has a space or a control character in it")]
+    #[error("host {0:?} is empty or has a character in it that is not visible ASCII")]
     Host(String),
     /// A path that cannot stand in a request line.
-    #[error("path {0:?} must start with '/' and have no space, control character or fragment in it")]
+    #[error("path {0:?} must start with '/' and be visible ASCII (percent-encoded) without a fragment")]
     Path(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::close::{MAX_REASON, may_be_sent};
+
+    const ALL: [PeerError; 16] = [
+        PeerError::ReservedBits,
+        PeerError::ReservedOpcode,
+        PeerError::FragmentedControl,
+        PeerError::ControlTooLong,
+        PeerError::NotMasked,
+        PeerError::Masked,
+        PeerError::UnexpectedContinuation,
+        PeerError::ExpectedContinuation,
+        PeerError::LengthNotMinimal,
+        PeerError::LengthOverflow,
+        PeerError::MessageTooBig,
+        PeerError::TooManyFragments,
+        PeerError::InvalidUtf8,
+        PeerError::CloseTooShort,
+        PeerError::InvalidCloseCode,
+        PeerError::InvalidCloseReason,
+    ];
+
+    #[test]
+    fn every_error_fits_into_a_close_frame() {
+        for error in ALL {
+            assert!(may_be_sent(error.code()), "{error:?}");
+            assert!((1..=MAX_REASON).contains(&error.reason().len()), "{error:?}");
+            assert_eq!(error.to_string(), error.reason());
+            assert_eq!(ALL.iter().filter(|other| other.reason() == error.reason()).count(), 1, "{error:?} can be told apart");
+        }
+    }
+
+    #[test]
+    fn codes() {
+        let with = |code| ALL.into_iter().filter(|error| error.code() == code).collect::<Vec<_>>();
+        assert_eq!(with(1007), [PeerError::InvalidUtf8, PeerError::InvalidCloseReason]);
+        assert_eq!(with(1008), [PeerError::TooManyFragments]);
+        assert_eq!(with(1009), [PeerError::MessageTooBig]);
+        assert_eq!(with(1002).len(), ALL.len() - 4);
+    }
 }

@@ -151,3 +151,67 @@ pub fn encode_control(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: O
     encode_frame(out, opcode, payload, mask);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+        let mut out = b"before".to_vec();
+        encode_frame(&mut out, opcode, payload, mask);
+        assert_eq!(out.len(), 6 + head_len(payload.len(), mask.is_some()) + payload.len());
+        assert_eq!(&out[..6], b"before");
+        out.split_off(6)
+    }
+
+    #[test]
+    fn examples_of_rfc_6455_section_5_7() {
+        assert_eq!(frame(Opcode::Text, b"Hello", None), b"\x81\x05Hello");
+        let masked = frame(Opcode::Text, b"Hello", Some([0x37, 0xfa, 0x21, 0x3d]));
+        assert_eq!(masked, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+        assert_eq!(frame(Opcode::Ping, b"Hello", None), b"\x89\x05Hello");
+        assert_eq!(frame(Opcode::Binary, &[0; 256], None)[..4], *b"\x82\x7e\x01\x00");
+        assert_eq!(frame(Opcode::Binary, &[0; 65_536], None)[..10], *b"\x82\x7f\0\0\0\0\0\x01\0\0");
+
+        let mut out = Vec::new();
+        encode_head(&mut out, Head { opcode: Opcode::Text, fin: false, rsv1: false, len: 3 }, None);
+        encode_head(&mut out, Head { opcode: Opcode::Continuation, fin: true, rsv1: false, len: 2 }, None);
+        assert_eq!(out, b"\x01\x03\x80\x02");
+    }
+
+    #[test]
+    fn lengths_are_minimal_and_as_announced() {
+        for len in [0, 1, 125, 126, 127, 65_534, 65_535, 65_536, 16 << 20, usize::MAX] {
+            for mask in [None, Some([9, 8, 7, 6])] {
+                let mut out = Vec::new();
+                encode_head(&mut out, Head { opcode: Opcode::Binary, fin: true, rsv1: true, len }, mask);
+                assert_eq!(out.len(), head_len(len, mask.is_some()), "{len}");
+                assert!(out.len() <= MAX_HEAD);
+                assert_eq!((out[0], out[1] & 0x80 != 0), (0xc2, mask.is_some()));
+                let (short, extended) = (usize::from(out[1] & 0x7f), out.len() - 2 - if mask.is_some() { 4 } else { 0 });
+                let read = out[2..2 + extended].iter().fold(0, |value, byte| value << 8 | usize::from(*byte));
+                assert_eq!((if short < 126 { short } else { read }, extended), (len, [0, 2, 8][short.saturating_sub(125)]));
+                assert!(mask.is_none_or(|key| out.ends_with(&key)));
+            }
+        }
+    }
+
+    #[test]
+    fn opcodes_are_those_of_the_registry() {
+        let known = [Opcode::Continuation, Opcode::Text, Opcode::Binary, Opcode::Close, Opcode::Ping, Opcode::Pong];
+        for value in 0..=u8::MAX {
+            let opcode = known.into_iter().find(|opcode| *opcode as u8 == value);
+            assert_eq!(Opcode::from_wire(value), opcode);
+            assert!(opcode.is_none_or(|opcode| opcode.is_control() == (value >= 8)));
+        }
+    }
+
+    #[test]
+    fn an_application_cannot_send_a_long_control_frame() {
+        let mut out = Vec::new();
+        assert_eq!(encode_control(&mut out, Opcode::Ping, &[0; 126], None), Err(UsageError::ControlTooLong(126)));
+        assert!(out.is_empty());
+        assert_eq!(encode_control(&mut out, Opcode::Pong, &[0; 125], None), Ok(()));
+        assert_eq!((out.len(), &out[..2]), (127, &[0x8a, 125][..]));
+    }
+}

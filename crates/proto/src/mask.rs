@@ -55,3 +55,35 @@ fn apply_words(word: u64, bytes: &mut [u8]) {
         *byte ^= key;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_offset_and_alignment_is_as_the_definition_says() {
+        let key = [0x9b, 0x01, 0xe7, 0x5c];
+        let plain: Vec<u8> = (0..400u32).map(|index| (index * 37 + 11) as u8).collect();
+        for start in 0..8 {
+            for len in 0..=300 {
+                for offset in 0..8 {
+                    let mut bytes = plain.clone();
+                    apply(key, offset, &mut bytes[start..start + len]);
+                    for (index, byte) in bytes.iter().enumerate() {
+                        // Section 5.3: transformed-octet-i = original-octet-i XOR masking-key-octet-(i MOD 4).
+                        let inside = index.checked_sub(start).filter(|&index| index < len);
+                        let expected = plain[index] ^ inside.map_or(0, |index| key[(offset + index) % 4]);
+                        assert_eq!(*byte, expected, "start {start}, length {len}, offset {offset}, index {index}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn offsets_do_not_overflow() {
+        let mut bytes = [0; 5];
+        apply([1, 2, 3, 4], usize::MAX, &mut bytes);
+        assert_eq!(bytes, [4, 1, 2, 3, 4]);
+    }
+}

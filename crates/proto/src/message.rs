@@ -73,7 +73,7 @@ impl Message {
         }
     }
 
-    fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         match &self.body {
             Body::Text(text) => text.capacity(),
             Body::Binary(bytes) => bytes.capacity(),

@@ -224,6 +224,7 @@ impl Receiver {
                 control(frame.opcode, Cow::Owned(mem::take(&mut partial.control))).map(Some)
             };
         }
+        // `begin` has made one for every data frame.
         let Some(message) = &mut partial.message else { return Err(PeerError::UnexpectedContinuation) };
         message.push(piece, if frame.fin { Some(frame.remaining) } else { None }, limits.max_message)?;
         if left > 0 || !frame.fin {
@@ -274,3 +275,6 @@ fn control(opcode: Opcode, payload: Cow<'_, [u8]>) -> Result<Event<'_>, PeerErro
         _ => close::decode(payload).map(Event::Close),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -179,3 +179,110 @@ pub const fn step(role: Role, phase: Phase, happening: Happening) -> Result<Step
     };
     Ok(Step { next, deliver: false, close, report, transport })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    const PHASES: [Phase; 4] = [Phase::Open, Phase::CloseSent, Phase::Ending, Phase::Ended];
+    const HAPPENINGS: [Happening; 8] = [
+        Happening::Message,
+        Happening::LocalClose,
+        Happening::LocalTerminate,
+        Happening::PeerClose,
+        Happening::PeerError,
+        Happening::EndOfStream,
+        Happening::Lost,
+        Happening::Deadline,
+    ];
+    const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+    /// Every history without an illegal step, one for each different (phase, reports, closes) that it leads to.
+    fn walk(role: Role, mut visit: impl FnMut(Phase, u32, u32, Happening, Step)) {
+        let (mut seen, mut open) = (HashSet::new(), vec![(Phase::Open, 0, 0)]);
+        while let Some((phase, reports, closes)) = open.pop() {
+            if !seen.insert((phase, reports, closes)) {
+                continue;
+            }
+            for happening in HAPPENINGS {
+                let Ok(step) = step(role, phase, happening) else { continue };
+                let reports = reports + u32::from(step.report != Report::Nothing);
+                let closes = closes + u32::from(step.close != CloseFrame::No);
+                assert!(reports <= 1 && closes <= 1, "{happening:?} in {phase:?} repeats itself");
+                visit(phase, reports, closes, happening, step);
+                open.push((step.next, reports, closes));
+            }
+        }
+    }
+
+    #[test]
+    fn the_application_is_told_once_and_as_soon_as_it_closes() {
+        for role in ROLES {
+            walk(role, |_, reports, _, _, step| assert_eq!(reports == 1, step.next != Phase::Open));
+        }
+    }
+
+    #[test]
+    fn nothing_is_delivered_or_sent_once_closed() {
+        for role in ROLES {
+            walk(role, |phase, _, _, happening, step| {
+                assert_eq!(step.deliver, phase == Phase::Open && happening == Happening::Message);
+                assert!(step.close == CloseFrame::No || phase == Phase::Open, "section 5.5.1: nothing after a Close");
+            });
+        }
+    }
+
+    #[test]
+    fn it_only_ever_goes_forward_and_everything_ends() {
+        let rank = |phase| PHASES.iter().position(|other| *other == phase);
+        for role in ROLES {
+            walk(role, |phase, _, _, _, step| {
+                assert!(rank(step.next) >= rank(phase));
+                // The transport is let go exactly where the last phase begins, and is on its way from the one before.
+                let gone = matches!(step.transport, Transport::Release | Transport::Abort);
+                assert_eq!(gone, step.next == Phase::Ended && phase != Phase::Ended);
+                let going = matches!(step.transport, Transport::Finish | Transport::AwaitPeer);
+                assert_eq!(going, step.next == Phase::Ending && phase != Phase::Ending);
+            });
+            for phase in [Phase::CloseSent, Phase::Ending] {
+                assert!(step(role, phase, Happening::Deadline).is_ok_and(|step| step.next == Phase::Ended));
+            }
+        }
+    }
+
+    #[test]
+    fn the_illegal_pairs_are_these() {
+        use {Happening as H, Phase as P};
+        for role in ROLES {
+            let illegal: Vec<_> = PHASES
+                .into_iter()
+                .flat_map(|phase| HAPPENINGS.map(|happening| (phase, happening)))
+                .filter(|&(phase, happening)| step(role, phase, happening) == Err(IllegalStep { phase, happening }))
+                .collect();
+            let expected = [
+                (P::Open, H::Deadline),
+                (P::Ending, H::Message),
+                (P::Ending, H::PeerClose),
+                (P::Ending, H::PeerError),
+                (P::Ended, H::Message),
+                (P::Ended, H::PeerClose),
+                (P::Ended, H::PeerError),
+                (P::Ended, H::EndOfStream),
+                (P::Ended, H::Lost),
+                (P::Ended, H::Deadline),
+            ];
+            assert_eq!(illegal, expected);
+        }
+    }
+
+    #[test]
+    fn a_server_ends_the_transport_and_a_client_waits_for_it() {
+        for phase in [Phase::Open, Phase::CloseSent] {
+            let transport = |role| step(role, phase, Happening::PeerClose).map(|step| step.transport);
+            assert_eq!(transport(Role::Server), Ok(Transport::Finish));
+            assert_eq!(transport(Role::Client), Ok(Transport::AwaitPeer));
+        }
+    }
+}

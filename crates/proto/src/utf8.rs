@@ -105,3 +105,71 @@ fn unfinished(bytes: &[u8]) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bounds of every range that the table of well-formed sequences names (Unicode, table 3-7), and their neighbours.
+    const BYTES: [u8; 25] = [
+        0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0,
+        0xF1, 0xF3, 0xF4, 0xF5, 0xFF,
+    ];
+
+    /// Whether more bytes could make this UTF-8, and whether it is already.
+    fn standing(bytes: &[u8]) -> (bool, bool) {
+        match std::str::from_utf8(bytes) {
+            Ok(_) => (true, true),
+            Err(error) => (error.error_len().is_none(), false),
+        }
+    }
+
+    fn push_all(pieces: &[&[u8]]) -> Result<Gathered, Invalid> {
+        let mut gathered = Gathered::default();
+        for piece in pieces {
+            gathered.push(piece)?;
+        }
+        Ok(gathered)
+    }
+
+    #[test]
+    fn every_sequence_of_four_at_every_cut_is_judged_as_the_standard_library_does() {
+        for index in 0..BYTES.len().pow(4) {
+            let bytes = [0, 1, 2, 3].map(|place| BYTES[index / BYTES.len().pow(place) % BYTES.len()]);
+            let (hopeful, whole) = standing(&bytes);
+            for cut in 0..=4 {
+                let (a, b) = bytes.split_at(cut);
+                let gathered = push_all(&[a, b]);
+                assert_eq!(gathered.is_ok(), hopeful, "{bytes:02x?} at {cut}");
+                assert_eq!(push_all(&[a]).is_ok(), standing(a).0, "{a:02x?} by itself");
+                let text = gathered.and_then(Gathered::finish);
+                assert_eq!(text.is_ok_and(|text| text.as_bytes() == bytes), whole, "{bytes:02x?} at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_one_by_one_fail_where_the_standard_library_does() {
+        for index in 0..BYTES.len().pow(3) {
+            let triple = [0, 1, 2].map(|place| BYTES[index / BYTES.len().pow(place) % BYTES.len()]);
+            // Long enough for the vectorised validator, and not at a multiple of its block.
+            let bytes = [&b"0123456789".repeat(7)[..], &triple, "ü水𝒳".as_bytes()].concat();
+            let mut gathered = Gathered::default();
+            for end in 1..=bytes.len() {
+                let hopeful = gathered.push(&bytes[end - 1..end]).is_ok();
+                assert_eq!(hopeful, standing(&bytes[..end]).0, "{triple:02x?}, {end} bytes");
+                if !hopeful {
+                    break;
+                }
+                assert_eq!(gathered.len(), end);
+            }
+        }
+    }
+
+    #[test]
+    fn text_that_ends_within_a_character_is_not_text() {
+        for cut in [&b"\xc3"[..], b"\xe6\xb0", b"\xf0\x9d\x92"] {
+            assert_eq!(push_all(&[b"abc", cut]).and_then(Gathered::finish), Err(Invalid));
+        }
+    }
+}

@@ -1,11 +1,13 @@
 //! The client's side of the opening handshake (RFC 6455, section 4.1): writing the request, judging the response.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName};
 use thiserror::Error;
 
-use super::{BASE64, Elements, VERSION, accept_key, check_protocol, has_token, is_token, write_header};
+use super::{BASE64, Elements, VERSION, accept_key, check_protocol, has_token, is_key, is_token, write_header};
 use crate::error::UsageError;
 
 /// Encodes a nonce as a value of Sec-WebSocket-Key. The nonce must be random for each connection (RFC 6455, section 4.1).
@@ -45,7 +47,7 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// A request to `host` (with `:port` where it is not the scheme's default) for `path` (with its query), with a key from
-    /// [`encode_key`].
+    /// [`encode_key`]. A host that is not ASCII must come as its IDNA form, a path percent-encoded, as URL parsers give them.
     #[must_use]
     pub const fn new(host: &'a str, path: &'a str, key: &'a [u8; 24]) -> Self {
         Self { host, path, key, protocols: Vec::new(), headers: Vec::new() }
@@ -58,12 +60,31 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Adds a header. `Host` replaces the one of the request; `Connection`, `Upgrade`, `Sec-WebSocket-Key`, `-Version`,
-    /// `-Extensions`, `-Protocol`, `-Accept` and what announces a body are the request's own and ignored.
+    /// Adds a header. As in Bun, `Host` and a valid `Sec-WebSocket-Key` replace those of the request, and
+    /// `Sec-WebSocket-Protocol` offers subprotocols when [`Request::protocol`] has offered none. `Connection`, `Upgrade`,
+    /// `Sec-WebSocket-Version`, `-Extensions`, `-Accept` and what announces a body are ignored: they are not the
+    /// application's to choose.
     #[must_use]
     pub fn header(mut self, name: &'a str, value: &'a str) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// The key that is sent: the one to judge the response with.
+    #[must_use]
+    pub fn key(&self) -> &[u8; 24] {
+        let supplied = self.custom("sec-websocket-key").and_then(|value| value.as_bytes().try_into().ok());
+        supplied.filter(|key: &&[u8; 24]| is_key(*key)).unwrap_or(self.key)
+    }
+
+    /// The subprotocols that are offered: those to judge the response with.
+    #[must_use]
+    pub fn offered(&self) -> Vec<&'a str> {
+        if !self.protocols.is_empty() {
+            return self.protocols.clone();
+        }
+        let list = self.custom("sec-websocket-protocol").unwrap_or_default();
+        list.split(',').map(str::trim_ascii).filter(|protocol| !protocol.is_empty()).collect()
     }
 
     /// Appends the head of the request.
@@ -72,17 +93,17 @@ impl<'a> Request<'a> {
     /// [`UsageError`] for a host, path, subprotocol, header name or value that cannot be sent as it is, CR, LF and NUL among
     /// the reasons; nothing is written then.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), UsageError> {
-        self.check()?;
+        let offered = self.offered();
+        self.check(&offered)?;
         out.extend_from_slice(b"GET ");
         out.extend_from_slice(self.path.as_bytes());
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        let custom_host = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
-        write_header(out, b"Host", custom_host.map_or(self.host, |(_, value)| value).as_bytes());
+        write_header(out, b"Host", self.custom("host").unwrap_or(self.host).as_bytes());
         out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
-        write_header(out, b"Sec-WebSocket-Key", self.key);
+        write_header(out, b"Sec-WebSocket-Key", self.key());
         write_header(out, b"Sec-WebSocket-Version", VERSION.as_bytes());
-        if !self.protocols.is_empty() {
-            write_header(out, b"Sec-WebSocket-Protocol", self.protocols.join(", ").as_bytes());
+        if !offered.is_empty() {
+            write_header(out, b"Sec-WebSocket-Protocol", offered.join(", ").as_bytes());
         }
         for (name, value) in &self.headers {
             if !is_ours(name) {
@@ -93,17 +114,25 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
-    fn check(&self) -> Result<(), UsageError> {
-        if self.host.is_empty() || !self.host.bytes().all(is_visible) {
-            return Err(UsageError::Host(self.host.to_owned()));
+    /// The first of the application's headers with this name.
+    fn custom(&self, name: &str) -> Option<&'a str> {
+        self.headers.iter().find(|(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
+
+    fn check(&self, offered: &[&str]) -> Result<(), UsageError> {
+        let host = self.custom("host").unwrap_or(self.host);
+        if host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(UsageError::Host(host.to_owned()));
         }
-        if !self.path.starts_with('/') || !self.path.bytes().all(|byte| is_visible(byte) && byte != b'#') {
+        if !self.path.starts_with('/') || !self.path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
             return Err(UsageError::Path(self.path.to_owned()));
         }
-        for (index, protocol) in self.protocols.iter().enumerate() {
+        // "All strings MUST be unique" (section 4.1). A set, since nobody bounds the application's list.
+        let mut seen = HashSet::new();
+        for &protocol in offered {
             check_protocol(protocol.as_bytes())?;
-            if self.protocols[..index].contains(protocol) {
-                return Err(UsageError::RepeatedProtocol((*protocol).to_owned()));
+            if !seen.insert(protocol) {
+                return Err(UsageError::RepeatedProtocol(protocol.to_owned()));
             }
         }
         for (name, value) in &self.headers {
@@ -116,11 +145,6 @@ impl<'a> Request<'a> {
         }
         Ok(())
     }
-}
-
-/// What may stand in a host or a path: no control character and no space, which would end it.
-const fn is_visible(byte: u8) -> bool {
-    byte > b' ' && byte != 0x7f
 }
 
 /// Whether the request writes this header itself (in any case), or it would announce a body that is not there.
@@ -161,13 +185,16 @@ pub enum HandshakeError {
     /// A subprotocol that was not offered, or more than one.
     #[error("the server chose a subprotocol that was not offered, or several")]
     Protocol,
+    /// None of the subprotocols that were offered (WHATWG WebSockets, as Bun and browsers do; RFC 6455 would go on).
+    #[error("the server chose none of the offered subprotocols")]
+    NoProtocol,
     /// An extension that was not offered.
     #[error("the server uses an extension that was not offered")]
     Extension,
 }
 
-/// Judges the response to a [`Request`] with this key and these subprotocols. Gives the subprotocol that was chosen, as it
-/// was offered.
+/// Judges the response to a [`Request`] with this key ([`Request::key`]) and these subprotocols ([`Request::offered`]).
+/// Gives the subprotocol that was chosen; `None` only where none was offered.
 ///
 /// # Errors
 /// [`HandshakeError`]: the connection must be failed.
@@ -196,7 +223,8 @@ pub fn check<'a>(
     }
     let mut chosen = elements(headers, header::SEC_WEBSOCKET_PROTOCOL);
     match (chosen.next(), chosen.next()) {
-        (None, _) => Ok(None),
+        (None, _) if offered.is_empty() => Ok(None),
+        (None, _) => Err(HandshakeError::NoProtocol),
         (Some(chosen), None) => {
             offered.iter().copied().find(|offer| offer.as_bytes() == chosen).map(Some).ok_or(HandshakeError::Protocol)
         }
@@ -207,3 +235,6 @@ pub fn check<'a>(
 fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     Elements::new(headers.get_all(name).iter())
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,3 +89,42 @@ impl<'a, I: Iterator<Item = &'a HeaderValue>> Iterator for Protocols<'a, I> {
 pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elements(lines: &[&'static str]) -> Vec<String> {
+        let lines: Vec<_> = lines.iter().copied().map(HeaderValue::from_static).collect();
+        let mut elements = Elements::new(lines.iter());
+        let found = elements.by_ref().map(|element| String::from_utf8_lossy(element).into_owned()).collect();
+        assert_eq!(elements.scanned(), lines.iter().map(HeaderValue::len).sum::<usize>(), "each byte once");
+        found
+    }
+
+    #[test]
+    fn lists_are_trimmed_and_span_lines() {
+        assert_eq!(elements(&[]), [""; 0]);
+        assert_eq!(elements(&["", " ", ",", " , \t,, "]), [""; 0]);
+        assert_eq!(elements(&["a"]), ["a"]);
+        assert_eq!(elements(&["a,b"]), ["a", "b"]);
+        assert_eq!(elements(&[" a b\t, c ,", ",d e  f"]), ["a b", "c", "d e  f"]);
+        assert_eq!(elements(&["a,,b, ", "c"]), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn subprotocols_are_tokens() {
+        let lines = [&b"a b, c\"d, ok, caf\xe9"[..], b"v2.x+y"].map(|line| HeaderValue::from_bytes(line).expect("a value"));
+        assert_eq!(Protocols::new(lines.iter()).collect::<Vec<_>>(), ["ok", "v2.x+y"]);
+    }
+
+    #[test]
+    fn tokens_are_those_of_rfc_9110() {
+        let allowed = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        for byte in 0..=u8::MAX {
+            assert_eq!(is_token(&[byte]), allowed.as_bytes().contains(&byte), "{byte:#04x}");
+        }
+        assert!(is_token(allowed.as_bytes()));
+        assert!(!is_token(b""));
+    }
+}

@@ -125,8 +125,10 @@ fn single(headers: &HeaderMap, name: HeaderName) -> Option<&[u8]> {
 /// application's `headers` (an empty value means none); the first that the client offered. So there is one or none, as in
 /// Bun.
 ///
-/// `headers` are the application's. Those that belong to the handshake or to the framing of a body are ignored: a 101 has
-/// none (RFC 9110, section 15.2).
+/// A chosen subprotocol need not be among the offered ones; that is the application's responsibility, and Bun's behaviour.
+///
+/// `headers` are the application's. Those that belong to the handshake, to the framing of a body or to the connection are
+/// ignored: a 101 has no body (RFC 9110, section 15.2). Nothing is added: a `Date`, if wanted, comes with `headers`.
 ///
 /// # Errors
 /// [`UsageError::Protocol`] when the chosen subprotocol is not a token; nothing is written then.
@@ -176,3 +178,6 @@ fn is_ours(name: &HeaderName) -> bool {
     ];
     NAMES.contains(name)
 }
+
+#[cfg(test)]
+mod tests;
