@@ -65,6 +65,9 @@ mod kernel;
 mod peer;
 mod tcp;
 
+#[cfg(test)]
+mod tests;
+
 pub use calls::Calls;
 pub use faults::Faults;
 pub use io::SimIo;
