@@ -5,7 +5,9 @@
 pub(crate) mod backplane;
 pub mod engine;
 pub mod http;
+pub mod server;
 mod topics;
 
-pub use engine::{Kind, Message, Payload, SendStatus};
-pub use http::{Body, Request, Response};
+pub use engine::{Kind, LocalSocket, Message, Metrics, Options, Payload, ReadyState, SendStatus, SocketError};
+pub use http::{Body, Request, Response, UpgradeError};
+pub use server::{BindError, Builder, Handle, IntoReply, Reply, Server, Upgrade, Upgraded, Upgrader, Ws};

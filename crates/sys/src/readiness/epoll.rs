@@ -2,12 +2,12 @@
 
 use super::Poller;
 use crate::io::{Event, Interest, Token};
-use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::net::{SendFlags, SocketFlags};
 use std::fmt;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -25,7 +25,6 @@ const DOORBELL: Token = Token(u64::MAX);
 pub struct Epoll {
     epoll: OwnedFd,
     doorbell: Arc<Doorbell>,
-    batch: Vec<epoll::Event>,
 }
 
 impl fmt::Debug for Epoll {
@@ -46,7 +45,7 @@ impl Epoll {
         // costs one system call, not two. The counter overflows after 2^64 - 2 wakes.
         epoll::add(&epoll, &bell, EventData::new_u64(DOORBELL.0), EventFlags::IN | EventFlags::ET)?;
         let doorbell = Arc::new(Doorbell { bell, rung: AtomicBool::new(false) });
-        Ok(Self { epoll, doorbell, batch: Vec::with_capacity(BATCH) })
+        Ok(Self { epoll, doorbell })
     }
 }
 
@@ -72,10 +71,11 @@ impl Poller for Epoll {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
-        self.batch.clear();
         let timeout = timeout.map(whole_milliseconds);
-        epoll::wait(&self.epoll, spare_capacity(&mut self.batch), timeout.as_ref())?;
-        for event in &self.batch {
+        // On the stack, and not written before the kernel does: rustix's events hold a pointer, and a poller must be `Send`.
+        let mut batch = [MaybeUninit::uninit(); BATCH];
+        let (batch, _) = epoll::wait(&self.epoll, &mut batch, timeout.as_ref())?;
+        for event in batch {
             let token = Token(event.data.u64());
             if token == DOORBELL {
                 self.doorbell.heard();

@@ -217,7 +217,6 @@ impl<P: Payload + ?Sized> Payload for &P {
 
 /// What became of something that was sent (in JavaScript: the number that `send` gives).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "a dropped message is lost: look at the status, or say `let _ =`"]
 pub enum SendStatus {
     /// It is with the kernel, or will be at the end of the turn: so many payload bytes. JavaScript: that number.
     Sent(usize),

@@ -41,6 +41,8 @@ macro_rules! counters {
 counters! {
     /// Connections accepted.
     accepted,
+    /// Connections accepted for all workers in turn, where the kernel does not spread them.
+    handed_out,
     /// Connections refused because there were `max_connections` already.
     refused_connections,
     /// Connections that are gone.

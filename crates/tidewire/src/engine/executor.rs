@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 
 use super::table::SocketId;
 
@@ -181,15 +181,11 @@ impl Executor {
     }
 
     /// How many tasks are kept.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         let tasks = self.tasks.borrow();
         tasks.slots.len() - tasks.free.len()
     }
-}
-
-/// Polls a future once on the spot; gives it back when it is not finished.
-pub(crate) fn poll_once<F: Future + ?Sized>(future: &mut Pin<Box<F>>, waker: &Waker) -> Poll<F::Output> {
-    future.as_mut().poll(&mut Context::from_waker(waker))
 }
 
 #[cfg(test)]
@@ -197,6 +193,7 @@ mod tests {
     use super::*;
     use std::cell::Cell;
     use std::rc::Rc;
+    use std::task::Poll;
 
     fn run(executor: &Executor) {
         while let Some(ready) = executor.queue().pop() {

@@ -63,6 +63,17 @@ pub(crate) const fn opcode(kind: Kind) -> Opcode {
     }
 }
 
+/// Whether an application may close with this.
+pub(crate) fn check_close(code: u16, reason: &str) -> Result<(), SocketError> {
+    if !may_be_sent(code) {
+        return Err(UsageError::CloseCode(code).into());
+    }
+    if reason.len() > MAX_REASON {
+        return Err(UsageError::CloseReasonTooLong(reason.len()).into());
+    }
+    Ok(())
+}
+
 impl LocalSocket {
     pub(crate) fn new(core: Rc<Core>, id: SocketId, data: Option<Rc<dyn Any>>) -> Self {
         Self { core, id, data }
@@ -90,13 +101,7 @@ impl LocalSocket {
     /// subscriber's; `Dropped` also when nobody else is subscribed.
     #[inline]
     pub fn publish(&self, topic: &str, message: impl Payload) -> SendStatus {
-        let mut state = self.core.state.borrow_mut();
-        let open = state.table.find(self.id).is_some_and(|connection| connection.is_open());
-        if !open {
-            return SendStatus::Dropped;
-        }
-        let except = (!state.options.publish_to_self).then_some(self.id);
-        state.publish(topic, opcode(message.kind()), message.bytes(), except)
+        self.core.state.borrow_mut().publish_from(self.id, topic, opcode(message.kind()), message.bytes())
     }
 
     /// Subscribes to a topic; `false` once closed. Subscribing twice is the same as once.
@@ -148,12 +153,7 @@ impl LocalSocket {
     /// # Errors
     /// For a code that an application may not send, and a reason over 123 bytes; nothing is sent then.
     pub fn close(&self, code: u16, reason: &str) -> Result<(), SocketError> {
-        if !may_be_sent(code) {
-            return Err(UsageError::CloseCode(code).into());
-        }
-        if reason.len() > MAX_REASON {
-            return Err(UsageError::CloseReasonTooLong(reason.len()).into());
-        }
+        check_close(code, reason)?;
         self.core.happen(self.id, Happening::LocalClose, code, reason);
         Ok(())
     }

@@ -35,7 +35,6 @@ pub(crate) struct TurnLog {
     first: u32,
     /// The storage of one released chunk, kept warm.
     spare: Vec<u8>,
-    copied: u64,
 }
 
 impl TurnLog {
@@ -46,7 +45,6 @@ impl TurnLog {
             self.open_chunk(size);
         }
         let chunk = self.first.wrapping_add(self.chunks.len() as u32 - 1);
-        self.copied += 1;
         let Some(last) = self.chunks.back_mut() else { return LogRange { chunk, start: 0, end: 0 } };
         let start = last.bytes.len();
         write(&mut last.bytes);
@@ -118,12 +116,8 @@ impl TurnLog {
         }
     }
 
-    /// How many messages have been framed into the log.
-    pub fn copied(&self) -> u64 {
-        self.copied
-    }
-
     /// How many bytes of memory the chunks take.
+    #[cfg(test)]
     pub fn retained(&self) -> usize {
         self.spare.capacity() + self.chunks.iter().map(|chunk| chunk.bytes.capacity()).sum::<usize>()
     }

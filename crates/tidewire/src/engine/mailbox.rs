@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use tidewire_proto::Opcode;
-
 use super::application::Kind;
 use super::table::SocketId;
 use crate::backplane::Batch;
@@ -18,8 +16,8 @@ pub(crate) enum Mail {
     Publish(Arc<Batch>),
     /// Send to one socket.
     Send(SocketId, Kind, Vec<u8>),
-    /// Send a control frame to one socket.
-    Control(SocketId, Opcode, Vec<u8>),
+    /// Publish for one socket.
+    PublishFrom(SocketId, String, Kind, Vec<u8>),
     /// Close one socket.
     Close(SocketId, u16, String),
     /// Cut one socket off.

@@ -60,7 +60,14 @@ impl Outgoing {
 
     /// Sends one frame of a WebSocket: the contract's `send`. `limit` is the backpressure limit.
     #[inline]
-    pub fn send(&mut self, connection: &mut Connection, id: SocketId, opcode: Opcode, payload: &[u8], limit: usize) -> SendStatus {
+    pub fn send(
+        &mut self,
+        connection: &mut Connection,
+        id: SocketId,
+        opcode: Opcode,
+        payload: &[u8],
+        limit: usize,
+    ) -> SendStatus {
         if connection.queued() > limit && !self.make_room(connection, id, limit) {
             return SendStatus::Dropped;
         }
@@ -109,7 +116,14 @@ impl Outgoing {
 
     /// Adds a range of the turn log for one subscriber; the contract's answer for that subscriber.
     #[inline]
-    pub fn deliver(&mut self, connection: &mut Connection, id: SocketId, range: LogRange, payload: usize, limit: usize) -> SendStatus {
+    pub fn deliver(
+        &mut self,
+        connection: &mut Connection,
+        id: SocketId,
+        range: LogRange,
+        payload: usize,
+        limit: usize,
+    ) -> SendStatus {
         if connection.queued() > limit && !self.make_room(connection, id, limit) {
             return SendStatus::Dropped;
         }

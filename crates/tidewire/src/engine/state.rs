@@ -125,6 +125,15 @@ impl State {
         }
     }
 
+    /// Publishes for an open socket, which is left out unless the server publishes to self.
+    pub fn publish_from(&mut self, id: SocketId, topic: &str, opcode: Opcode, payload: &[u8]) -> SendStatus {
+        if !self.table.find(id).is_some_and(Connection::is_open) {
+            return SendStatus::Dropped;
+        }
+        let except = (!self.options.publish_to_self).then_some(id);
+        self.publish(topic, opcode, payload, except)
+    }
+
     /// Publishes to a topic: the message is framed once, and each subscriber's outbox refers to it.
     pub fn publish(&mut self, topic: &str, opcode: Opcode, payload: &[u8], except: Option<SocketId>) -> SendStatus {
         let elsewhere = self.publish_elsewhere(topic, opcode, payload);

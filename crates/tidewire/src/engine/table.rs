@@ -153,9 +153,11 @@ impl<T> Table<T> {
     /// The ids of all that are here.
     pub fn ids(&self) -> impl Iterator<Item = SocketId> + '_ {
         self.pages.iter().enumerate().flat_map(|(number, page)| {
-            page.entries.iter().flat_map(|entries| entries.iter().enumerate()).filter(|(_, entry)| entry.value.is_some()).map(
-                move |(at, entry)| SocketId { index: (number * PAGE + at) as u32, generation: entry.generation },
-            )
+            page.entries
+                .iter()
+                .flat_map(|entries| entries.iter().enumerate())
+                .filter(|(_, entry)| entry.value.is_some())
+                .map(move |(at, entry)| SocketId { index: (number * PAGE + at) as u32, generation: entry.generation })
         })
     }
 }

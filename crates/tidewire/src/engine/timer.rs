@@ -69,7 +69,8 @@ impl Wheel {
     pub fn expire(&mut self, now: Tick, expired: &mut Vec<u32>) {
         let last = now.min(self.now.saturating_add(SLOTS as u32 - 1));
         for tick in self.now..=last {
-            while let head @ 0..NIL = self.heads[tick as usize % SLOTS] {
+            while self.heads[tick as usize % SLOTS] != NIL {
+                let head = self.heads[tick as usize % SLOTS];
                 self.disarm(head);
                 expired.push(head);
             }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use tidewire_proto::state::Happening;
 use tidewire_proto::Opcode;
-use tidewire_sys::{Endpoint, Event, Io, ListenOptions, Socket, Token};
+use tidewire_proto::state::Happening;
+use tidewire_sys::{Accepted, Endpoint, Event, Interest, Io, ListenOptions, Listening, Socket, Token};
 
 use super::application::{Application, Kind, SendStatus};
 use super::connection::{Connection, Stage};
@@ -114,6 +114,7 @@ pub struct Worker {
 struct Listener {
     socket: Socket,
     local: Endpoint,
+    spread: bool,
 }
 
 /// Tokens from here on are listeners'; no connection's id reaches them.
@@ -147,25 +148,21 @@ impl Worker {
     /// # Errors
     /// As `bind(2)` and `listen(2)`.
     pub fn listen(&mut self, endpoint: &Endpoint, options: &ListenOptions) -> io::Result<Endpoint> {
-        let mut state = self.core.state.borrow_mut();
-        let listening = state.out.io.listen(endpoint, options)?;
-        let token = Token(LISTENERS + self.listeners.len() as u64);
-        state.out.io.watch(&listening.socket, token, tidewire_sys::Interest::READ)?;
+        let listening = self.core.state.borrow_mut().out.io.listen(endpoint, options)?;
         let local = listening.local.clone();
-        self.listeners.push(Listener { socket: listening.socket, local: listening.local });
+        self.add_listener(listening, false)?;
         Ok(local)
     }
 
-    /// Listens on a socket that was opened and bound elsewhere.
+    /// Takes over a listener that this worker's [`Io`] has opened before. With `spread`, what it accepts is handed to all
+    /// workers of the group in turn: for sockets that the kernel does not spread itself.
     ///
     /// # Errors
     /// When it cannot be watched.
-    pub fn listen_on(&mut self, descriptor: std::os::fd::OwnedFd, local: Endpoint) -> io::Result<()> {
-        let mut state = self.core.state.borrow_mut();
-        let socket = state.out.io.adopt(descriptor)?;
+    pub fn add_listener(&mut self, listening: Listening, spread: bool) -> io::Result<()> {
         let token = Token(LISTENERS + self.listeners.len() as u64);
-        state.out.io.watch(&socket, token, tidewire_sys::Interest::READ)?;
-        self.listeners.push(Listener { socket, local });
+        self.core.state.borrow_mut().out.io.watch(&listening.socket, token, Interest::READ)?;
+        self.listeners.push(Listener { socket: listening.socket, local: listening.local, spread });
         Ok(())
     }
 
@@ -275,6 +272,7 @@ impl Worker {
             let Some(listener) = self.listeners.get(listener) else { return };
             let mut state = self.core.state.borrow_mut();
             match state.out.io.accept(&listener.socket) {
+                Ok(accepted) if listener.spread => self.core.hand_out(&mut state, accepted),
                 Ok(accepted) => self.core.adopt(&mut state, accepted.socket, accepted.peer),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return,
@@ -295,7 +293,7 @@ impl Worker {
         state.out.counters.accept_pauses.add(1);
         self.accept_again = Some(state.tick() + 1);
         for listener in &self.listeners {
-            let _ = state.out.io.watch(&listener.socket, Token(LISTENERS), tidewire_sys::Interest::NONE);
+            let _ = state.out.io.watch(&listener.socket, Token(LISTENERS), Interest::NONE);
         }
     }
 
@@ -312,7 +310,7 @@ impl Worker {
             self.accept_again = None;
             let mut state = self.core.state.borrow_mut();
             for (number, listener) in self.listeners.iter().enumerate() {
-                let _ = state.out.io.watch(&listener.socket, Token(LISTENERS + number as u64), tidewire_sys::Interest::READ);
+                let _ = state.out.io.watch(&listener.socket, Token(LISTENERS + number as u64), Interest::READ);
             }
         }
         if self.stop_at.is_some_and(|due| due <= now) {
@@ -377,6 +375,21 @@ impl Drop for Worker {
 }
 
 impl Core {
+    /// Gives a connection to the next worker in turn.
+    fn hand_out(&self, state: &mut State, accepted: Accepted) {
+        let Some(link) = state.link.clone() else { return };
+        let place = state.out.counters.handed_out.value() as usize % link.mailboxes().len();
+        state.out.counters.handed_out.add(1);
+        if place == state.worker {
+            return self.adopt(state, accepted.socket, accepted.peer);
+        }
+        match state.out.io.release(accepted.socket) {
+            // A refused post drops the descriptor, which closes it; the mailbox has counted it.
+            Ok(descriptor) => drop(link.mailboxes()[place].post(Mail::Adopt(descriptor, accepted.peer))),
+            Err(error) => tracing::warn!(%error, "a connection could not be handed to another worker"),
+        }
+    }
+
     /// A new connection begins with HTTP.
     fn adopt(&self, state: &mut State, socket: Socket, peer: Option<std::net::SocketAddr>) {
         state.out.counters.accepted.add(1);
@@ -488,8 +501,8 @@ impl Core {
             Mail::Send(id, kind, payload) => {
                 let _ = self.state.borrow_mut().send(id, opcode(kind), &payload);
             }
-            Mail::Control(id, opcode, payload) => {
-                let _ = self.state.borrow_mut().control(id, opcode, &payload);
+            Mail::PublishFrom(id, topic, kind, payload) => {
+                let _ = self.state.borrow_mut().publish_from(id, &topic, opcode(kind), &payload);
             }
             Mail::Close(id, code, reason) => self.happen(id, Happening::LocalClose, code, &reason),
             Mail::Terminate(id) => self.happen(id, Happening::LocalTerminate, 1006, ""),

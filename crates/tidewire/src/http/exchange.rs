@@ -13,9 +13,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1::{Builder, Connection};
 use hyper::service::Service;
 
+use super::Response;
 use super::body::{Body, BodyError};
 use super::pipe::Pipe;
-use super::Response;
 use crate::engine::Options;
 
 /// How a poll of hyper ended.

@@ -5,8 +5,8 @@ use std::fmt;
 use std::rc::Rc;
 
 use http::{HeaderMap, StatusCode};
-use tidewire_proto::handshake::server::Refusal;
 use tidewire_proto::UsageError;
+use tidewire_proto::handshake::server::Refusal;
 
 use super::Response;
 use crate::engine::{Core, SocketId};
@@ -67,6 +67,9 @@ pub enum UpgradeError {
     /// A header or a subprotocol that the application gave cannot be sent.
     #[error(transparent)]
     Usage(#[from] UsageError),
+    /// A header that the application gave has a name or a value that no header can have.
+    #[error("the header {0:?} cannot be sent: CR, LF and NUL are not allowed, and a name is a token")]
+    Header(String),
     /// The request has been answered or upgraded already, or its connection is gone.
     #[error("the request was answered or upgraded already, or its connection is gone")]
     Gone,

@@ -1,0 +1,16 @@
+//! The server as users write it: a builder that reads like the seed, typed sockets, and a handle for all threads.
+
+mod bind;
+mod builder;
+mod handlers;
+mod reply;
+mod run;
+mod upgrade;
+mod ws;
+
+pub use bind::{BindError, Listen};
+pub use builder::Builder;
+pub use reply::{FetchError, IntoReply, Reply};
+pub use run::{RunError, Running, Server};
+pub use upgrade::{Upgrade, Upgraded, Upgrader};
+pub use ws::{Handle, Panic, Ws};

@@ -1,0 +1,238 @@
+//! The server's handle, and running its workers.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tidewire_sys::{Endpoint, Io};
+
+use super::bind::Seat;
+use super::builder::Builder;
+use super::handlers::{Handlers, Typed};
+use crate::engine::mailbox::Mail;
+use crate::engine::{Application, Group, Metrics, Options, Payload, SendStatus, Worker, WorkerError};
+
+/// A server: bound, and running once [`Server::run`] or [`Server::start`] was called. Clones are the same server, and may be
+/// used on any thread, also inside its handlers.
+#[derive(Clone)]
+pub struct Server(Arc<Inner>);
+
+struct Inner {
+    group: Group,
+    endpoints: Vec<Endpoint>,
+    /// Empty once it was started.
+    seats: Mutex<Vec<Seat>>,
+    /// Makes a worker's options and application, on the worker's thread.
+    make: Box<dyn Fn(Server) -> (Options, Rc<dyn Application>) + Send + Sync>,
+}
+
+/// Why a server could not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// It runs, or has run, already.
+    #[error("this server was started before; bind another one to start again")]
+    StartedBefore,
+    /// A worker failed.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// A thread could not be made, or a listener not be watched.
+    #[error("a worker could not be started: {0}")]
+    Start(#[from] std::io::Error),
+}
+
+impl Server {
+    /// Begins a server whose sockets carry data of type `T` (inferred from the `fetch` that upgrades).
+    ///
+    /// ```
+    /// use tidewire::{Server, Upgrade};
+    ///
+    /// let server = Server::builder()
+    ///     .fetch(|req, server| async move { server.upgrade(&req, Upgrade::new(())) })
+    ///     .message(|ws, message| { ws.send(message); })
+    ///     .bind("127.0.0.1:0")?
+    ///     .start()?;
+    /// println!("listening on {}", server.url());
+    /// server.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder<T: 'static>() -> Builder<T> {
+        Builder::default()
+    }
+
+    pub(crate) fn new<T: 'static>(
+        seats: Vec<Seat>,
+        endpoints: Vec<Endpoint>,
+        options: Options,
+        handlers: Arc<Handlers<T>>,
+    ) -> Self {
+        let group = Group::new(seats.iter().map(|seat| seat.io.waker()).collect());
+        let make =
+            move |server| -> (Options, Rc<dyn Application>) { (options.clone(), Rc::new(Typed::new(handlers.clone(), server))) };
+        Self(Arc::new(Inner { group, endpoints, seats: Mutex::new(seats), make: Box::new(make) }))
+    }
+
+    /// Runs until the server is stopped and its last socket has ended. The first worker runs on this thread.
+    ///
+    /// # Errors
+    /// When it ran before, or a worker cannot be started.
+    pub fn run(&self) -> Result<(), RunError> {
+        let mut seats = self.begin()?.into_iter().enumerate();
+        let first = seats.next();
+        let threads: Vec<_> = seats.map(|(place, seat)| self.spawn(place, seat)).collect::<Result<_, _>>()?;
+        let result = first.map_or(Ok(()), |(place, seat)| self.work(place, seat));
+        join(threads).and(result)
+    }
+
+    /// Runs on threads of its own.
+    ///
+    /// # Errors
+    /// When it ran before, or a worker cannot be started.
+    pub fn start(&self) -> Result<Running, RunError> {
+        let seats = self.begin()?.into_iter().enumerate();
+        let threads = seats.map(|(place, seat)| self.spawn(place, seat)).collect::<Result<_, _>>()?;
+        Ok(Running { server: self.clone(), threads })
+    }
+
+    fn begin(&self) -> Result<Vec<Seat>, RunError> {
+        let seats = std::mem::take(&mut *self.0.seats.lock().unwrap_or_else(PoisonError::into_inner));
+        if seats.is_empty() { Err(RunError::StartedBefore) } else { Ok(seats) }
+    }
+
+    fn spawn(&self, place: usize, seat: Seat) -> Result<JoinHandle<Result<(), RunError>>, RunError> {
+        let server = self.clone();
+        let thread = thread::Builder::new().name(format!("tidewire-{place}"));
+        Ok(thread.spawn(move || server.work(place, seat))?)
+    }
+
+    /// One worker's life.
+    fn work(&self, place: usize, seat: Seat) -> Result<(), RunError> {
+        let (options, application) = (self.0.make)(self.clone());
+        let mut worker = Worker::new(Box::new(seat.io), &self.0.group, place, options, application);
+        for (listening, spread) in seat.listeners {
+            worker.add_listener(listening, spread)?;
+        }
+        while !worker.is_finished() {
+            worker.turn(None)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes to everybody on a topic, on all workers, from any thread. Inside a handler, subscribers of the same worker
+    /// get it in order with everything else that they are sent.
+    pub fn publish(&self, topic: &str, message: impl Payload) -> SendStatus {
+        self.0.group.publish(topic, message.kind(), message.bytes())
+    }
+
+    /// How many sockets are subscribed to a topic, on all workers.
+    #[must_use]
+    pub fn subscriber_count(&self, topic: &str) -> usize {
+        self.0.group.subscriber_count(topic)
+    }
+
+    /// Counters of all workers together.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.0.group.metrics()
+    }
+
+    /// How many WebSockets are open.
+    #[must_use]
+    pub fn pending_web_sockets(&self) -> u64 {
+        let metrics = self.metrics();
+        metrics.opened.saturating_sub(metrics.ended)
+    }
+
+    /// Where it listens; the first is the one that was given to `bind`.
+    #[must_use]
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.0.endpoints
+    }
+
+    /// The port of the first address that has one.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.0.endpoints.iter().find_map(|endpoint| match endpoint {
+            Endpoint::Tcp(address) => Some(address.port()),
+            Endpoint::Unix(_) => None,
+        })
+    }
+
+    /// The address to open: `http://127.0.0.1:3000/`, or `unix:` and the path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match self.0.endpoints.first() {
+            Some(Endpoint::Tcp(address)) => format!("http://{address}/"),
+            Some(endpoint) => endpoint.to_string(),
+            None => String::new(),
+        }
+    }
+
+    /// Stops listening and closes every socket with 1001; a socket that has not ended after 10 seconds is cut off. The
+    /// server's `run` returns after the last one.
+    pub fn stop(&self) {
+        self.stop_within(Duration::from_secs(10));
+    }
+
+    /// As [`Server::stop`], with another patience; none at all cuts every socket off at once.
+    pub fn stop_within(&self, patience: Duration) {
+        self.0.group.stop(patience);
+    }
+
+    /// Changes handlers and limits, also for the sockets that are open. Addresses and workers stay as they are, and so must
+    /// the type of the sockets' data.
+    pub fn reload<T: 'static>(&self, builder: Builder<T>) {
+        let (options, handlers) = (builder.options, Arc::new(builder.handlers));
+        for mailbox in self.0.group.shared().link.mailboxes() {
+            let (options, handlers, server) = (options.clone(), handlers.clone(), self.clone());
+            let make = move || -> (Rc<dyn Application>, Options) { (Rc::new(Typed::new(handlers, server)), options) };
+            mailbox.post(Mail::Reload(Box::new(make)));
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("endpoints", &self.0.endpoints).finish_non_exhaustive()
+    }
+}
+
+fn join(threads: Vec<JoinHandle<Result<(), RunError>>>) -> Result<(), RunError> {
+    threads.into_iter().fold(Ok(()), |all, thread| {
+        let result = thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload));
+        all.and(result)
+    })
+}
+
+/// A server that runs on its own threads. Dropping this leaves it running.
+#[derive(Debug)]
+pub struct Running {
+    server: Server,
+    threads: Vec<JoinHandle<Result<(), RunError>>>,
+}
+
+impl Running {
+    /// Waits until the server has been stopped and its last socket has ended.
+    ///
+    /// # Errors
+    /// When a worker failed.
+    pub fn join(self) -> Result<(), RunError> {
+        join(self.threads)
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl std::ops::Deref for Running {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}

@@ -1,0 +1,170 @@
+//! A WebSocket as handlers see it: the engine's socket with the application's data, typed.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use super::run::Server;
+use crate::engine::local::RemoteSocket;
+use crate::engine::mailbox::Mail;
+use crate::engine::{LocalSocket, Payload, SocketError};
+
+/// A WebSocket of a server, with the data that its upgrade attached.
+///
+/// It stays on the thread of its worker; [`Ws::handle`] gives what other threads need. Clones are the same socket. Everything
+/// that [`LocalSocket`] offers is here too: `send`, `publish`, `close`, `ping`, and the rest.
+///
+/// ```no_run
+/// use tidewire::{Server, Upgrade};
+///
+/// struct User { name: String }
+///
+/// Server::builder()
+///     .fetch(|req, server| async move { server.upgrade(&req, Upgrade::new(User { name: "Ada".into() })) })
+///     .open(|ws| { ws.subscribe("room"); })
+///     .message(|ws, message| { ws.publish("room", format!("{}: {}", ws.data().name, message.text())); })
+///     .bind("127.0.0.1:3000")?
+///     .run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Ws<T> {
+    socket: LocalSocket,
+    data: Rc<T>,
+    server: Server,
+}
+
+impl<T: 'static> Ws<T> {
+    /// `None` when the socket carries data of another type.
+    pub(crate) fn new(socket: LocalSocket, server: &Server) -> Option<Self> {
+        let data = socket.data()?.clone().downcast().ok()?;
+        Some(Self { socket, data, server: server.clone() })
+    }
+
+    /// The server that it is a socket of.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// What the upgrade attached.
+    #[must_use]
+    pub fn data(&self) -> &T {
+        &self.data
+    }
+
+    /// Subscribes to a topic. `false` when the socket is closed or the subscription was refused;
+    /// [`Ws::try_subscribe`] says why. Subscribing twice is the same as once.
+    pub fn subscribe(&self, topic: &str) -> bool {
+        self.socket.subscribe(topic).unwrap_or_else(|error| {
+            tracing::warn!(%error, topic, "a subscription was refused");
+            false
+        })
+    }
+
+    /// Subscribes to a topic; `Ok(false)` when the socket is closed.
+    ///
+    /// # Errors
+    /// For an empty name, and over `max_subscriptions` or `max_topic_length`.
+    pub fn try_subscribe(&self, topic: &str) -> Result<bool, SocketError> {
+        self.socket.subscribe(topic)
+    }
+
+    /// Unsubscribes; `false` when it was not subscribed. What was published before still arrives.
+    pub fn unsubscribe(&self, topic: &str) -> bool {
+        self.socket.unsubscribe(topic).unwrap_or(false)
+    }
+
+    /// Calls `send_all` and returns its value. Sends of a turn leave together anyway, so this is only about grouping.
+    pub fn cork<R>(&self, send_all: impl FnOnce(&Self) -> R) -> R {
+        send_all(self)
+    }
+
+    /// Runs a future on this worker, beside the handlers. It may hold this socket across awaits; it is dropped when the
+    /// worker ends.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        self.socket.core().executor.spawn(Box::pin(future));
+    }
+
+    /// A handle for other threads and tasks.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle(self.socket.remote())
+    }
+}
+
+impl<T> Deref for Ws<T> {
+    type Target = LocalSocket;
+
+    fn deref(&self) -> &LocalSocket {
+        &self.socket
+    }
+}
+
+impl<T> Clone for Ws<T> {
+    fn clone(&self) -> Self {
+        Self { socket: self.socket.clone(), data: self.data.clone(), server: self.server.clone() }
+    }
+}
+
+impl<T> fmt::Debug for Ws<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ws").field(&self.socket).finish()
+    }
+}
+
+/// A WebSocket as other threads reach it. What is posted is done in order, in the worker's next turn; posts to a socket that
+/// has ended do nothing.
+#[derive(Debug, Clone)]
+pub struct Handle(RemoteSocket);
+
+impl Handle {
+    /// Has a message sent. `false` when the worker's mailbox is full: it is far behind.
+    pub fn send(&self, message: impl Payload) -> bool {
+        self.0.mailbox.post(Mail::Send(self.0.id, message.kind(), message.bytes().to_vec()))
+    }
+
+    /// Has a message published, as the socket's own `publish`.
+    pub fn publish(&self, topic: &str, message: impl Payload) -> bool {
+        self.0.mailbox.post(Mail::PublishFrom(self.0.id, topic.into(), message.kind(), message.bytes().to_vec()))
+    }
+
+    /// Has the socket closed.
+    ///
+    /// # Errors
+    /// As [`LocalSocket::close`].
+    pub fn close(&self, code: u16, reason: &str) -> Result<bool, SocketError> {
+        crate::engine::local::check_close(code, reason)?;
+        Ok(self.0.mailbox.post(Mail::Close(self.0.id, code, reason.into())))
+    }
+
+    /// Has the connection cut off.
+    pub fn terminate(&self) -> bool {
+        self.0.mailbox.post(Mail::Terminate(self.0.id))
+    }
+}
+
+/// A handler panicked: what it said.
+#[derive(Debug, thiserror::Error)]
+#[error("a handler panicked: {message}")]
+pub struct Panic {
+    message: String,
+}
+
+impl Panic {
+    pub(crate) fn new(payload: &(dyn Any + Send)) -> Self {
+        let message = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned());
+        Self { message }
+    }
+
+    /// What the panic said.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
