@@ -11,3 +11,5 @@ mod topics;
 pub use engine::{Kind, LocalSocket, Message, Metrics, Options, Payload, ReadyState, SendStatus, SocketError};
 pub use http::{Body, Request, Response, UpgradeError};
 pub use server::{BindError, Builder, Handle, IntoReply, Reply, Server, Upgrade, Upgraded, Upgrader, Ws};
+/// The seam to the kernel, for those who turn workers themselves.
+pub use tidewire_sys as sys;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewire_sys::{Endpoint, ListenOptions};
+use tidewire_sys::{Endpoint, Io, ListenOptions};
 
 use super::bind::{BindError, Listen, seats};
 use super::handlers::Handlers;
@@ -12,7 +12,7 @@ use super::reply::{FetchError, IntoReply};
 use super::run::Server;
 use super::upgrade::Upgrader;
 use super::ws::{Panic, Ws};
-use crate::engine::{Message, Options};
+use crate::engine::{Message, Options, Worker};
 use crate::http::{Request, Response};
 
 /// A server in the making. Its type parameter is the data that upgrades attach to sockets.
@@ -203,7 +203,18 @@ impl<T: 'static> Builder<T> {
             this.options.max_connections = connections.div_ceil(this.workers);
         }
         let (seats, locals) = seats(&this.endpoints, &this.listen, this.workers)?;
-        Ok(Server::new(seats, locals, this.options, Arc::new(this.handlers)))
+        let wakers = seats.iter().map(|seat| seat.io.waker()).collect();
+        Ok(Server::new(wakers, seats, locals, this.options, Arc::new(this.handlers)))
+    }
+
+    /// A server whose workers the caller turns, each over an [`Io`] of the caller's: inside a foreign loop, or over a simulated
+    /// network. The workers listen nowhere yet: see [`Worker::listen`].
+    #[must_use]
+    pub fn embed(self, ios: Vec<Box<dyn Io>>) -> (Server, Vec<Worker>) {
+        let wakers = ios.iter().map(|io| io.waker()).collect();
+        let server = Server::new(wakers, Vec::new(), Vec::new(), self.options, Arc::new(self.handlers));
+        let workers = ios.into_iter().enumerate().map(|(place, io)| server.worker(place, io)).collect();
+        (server, workers)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -63,12 +64,13 @@ impl Server {
     }
 
     pub(crate) fn new<T: 'static>(
+        wakers: Vec<Waker>,
         seats: Vec<Seat>,
         endpoints: Vec<Endpoint>,
         options: Options,
         handlers: Arc<Handlers<T>>,
     ) -> Self {
-        let group = Group::new(seats.iter().map(|seat| seat.io.waker()).collect());
+        let group = Group::new(wakers);
         let make =
             move |server| -> (Options, Rc<dyn Application>) { (options.clone(), Rc::new(Typed::new(handlers.clone(), server))) };
         Self(Arc::new(Inner { group, endpoints, seats: Mutex::new(seats), make: Box::new(make) }))
@@ -107,10 +109,15 @@ impl Server {
         Ok(thread.spawn(move || server.work(place, seat))?)
     }
 
+    /// The worker at a place, on this thread.
+    pub(crate) fn worker(&self, place: usize, io: Box<dyn Io>) -> Worker {
+        let (options, application) = (self.0.make)(self.clone());
+        Worker::new(io, &self.0.group, place, options, application)
+    }
+
     /// One worker's life.
     fn work(&self, place: usize, seat: Seat) -> Result<(), RunError> {
-        let (options, application) = (self.0.make)(self.clone());
-        let mut worker = Worker::new(Box::new(seat.io), &self.0.group, place, options, application);
+        let mut worker = self.worker(place, Box::new(seat.io));
         for (listening, spread) in seat.listeners {
             worker.add_listener(listening, spread)?;
         }
