@@ -1,0 +1,36 @@
+// Bun as a peer: `bun bun.js echo|chat`, the same programs as `tidewire echo` and `tidewire chat`, but that nobody is told who enters
+// and leaves, as in ws.js.
+
+const program = process.argv[2];
+const TOPIC = 'the-group-chat';
+
+const programs = {
+  echo: {
+    message(ws, message) {
+      ws.send(message);
+    },
+  },
+
+  chat: {
+    open(ws) {
+      ws.subscribe(TOPIC);
+    },
+    message(ws, message) {
+      server.publish(TOPIC, `${ws.data.name}: ${message}`);
+    },
+  },
+};
+
+if (!(program in programs)) throw new Error(`which program? one of ${Object.keys(programs).join(', ')}`);
+
+const server = Bun.serve({
+  hostname: '127.0.0.1',
+  port: 0,
+  fetch(request, server) {
+    const name = new URL(request.url).searchParams.get('name');
+    return server.upgrade(request, { data: { name } }) ? undefined : new Response('upgrade required', { status: 426 });
+  },
+  websocket: programs[program],
+});
+
+console.log(`bun ${program} listening on http://127.0.0.1:${server.port}`);
