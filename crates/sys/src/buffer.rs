@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-/// A buffer with the bytes of one receive. Its contents are the first [`Buffer::len`] bytes.
+/// A buffer with the bytes of one receive. Its contents are the first [`len`](slice::len) bytes.
 ///
 /// The storage is zeroed once when it is made and reused; only what was received is visible.
 #[derive(Debug, Default)]

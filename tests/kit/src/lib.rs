@@ -3,15 +3,24 @@
 //! | room | what it is for |
 //! |---|---|
 //! | [`sim`] | a network with its own clock and seeded faults; **start here** |
+//! | [`client`] | a WebSocket client for tests, on a simulated or a real connection: a second opinion on RFC 6455 |
+//! | [`real`] | real connections on the loopback, with bounded waits |
+//! | [`http`] | responses taken apart |
 //! | [`for_each_seed`] | one test over many seeds, and a failing seed run again |
 //! | [`Random`] | random numbers that are the same everywhere |
 //! | [`process`] | what a process uses: resident bytes, open descriptors |
+//!
+//! A test on the simulator comes first, because it is fast, exact, and repeats; a test on real sockets shows that the kernel
+//! agrees.
 #![forbid(unsafe_code)]
 // The kit is a test from end to end: what goes wrong in it has to be loud.
 #![allow(clippy::expect_used)]
 
+pub mod client;
+pub mod http;
 pub mod process;
 mod random;
+pub mod real;
 pub mod seeds;
 pub mod sim;
 
