@@ -94,15 +94,16 @@ impl Core {
         let socket = self.local(id);
         let report = self.state.borrow_mut().happen(id, happening, code, reason);
         self.bury();
-        match report {
-            Report::Nothing => {}
-            Report::Local | Report::Remote => self.application().close(&socket, code, reason),
-            Report::Failed => self.application().close(&socket, 1006, reason),
-            Report::Lost => {
-                self.counters.lost.add(1);
-                self.application().close(&socket, 1006, reason);
-            }
+        let code = match report {
+            Report::Nothing => return,
+            Report::Local | Report::Remote => code,
+            Report::Failed | Report::Lost => 1006,
+        };
+        if report == Report::Lost {
+            self.counters.lost.add(1);
         }
+        self.counters.close_codes.count(code);
+        self.application().close(&socket, code, reason);
     }
 
     /// Drops what is over, now that nothing is borrowed: a connection's data may have a destructor of the application's.

@@ -1,5 +1,6 @@
 //! What a worker counts. One writer, the worker; readers are anywhere.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A number that one thread adds to and any thread reads.
@@ -19,20 +20,53 @@ impl Counter {
     }
 }
 
+/// Close codes that are counted by themselves; all others are counted together.
+pub(crate) const CODES: [u16; 10] = [1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011];
+
+/// How often sockets ended with which code, as their `close` handlers were told.
+#[derive(Debug, Default)]
+pub(crate) struct CloseCodes {
+    known: [Counter; CODES.len()],
+    other: Counter,
+}
+
+impl CloseCodes {
+    pub fn count(&self, code: u16) {
+        match CODES.iter().position(|known| *known == code) {
+            Some(at) => self.known[at].add(1),
+            None => self.other.add(1),
+        }
+    }
+}
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// One worker's counters.
         #[derive(Debug, Default)]
-        pub(crate) struct Counters { $(pub $name: Counter,)* }
+        pub(crate) struct Counters {
+            $(pub $name: Counter,)*
+            pub close_codes: CloseCodes,
+        }
 
         /// Counters of all workers together, since the server began.
         #[derive(Debug, Default, Clone, PartialEq, Eq)]
         #[non_exhaustive]
-        pub struct Metrics { $($(#[$doc])* pub $name: u64,)* }
+        pub struct Metrics {
+            $($(#[$doc])* pub $name: u64,)*
+            /// How often sockets ended with which close code, as their `close` handlers were told; codes that applications
+            /// choose themselves are counted together under 0.
+            pub close_codes: BTreeMap<u16, u64>,
+        }
 
         impl Metrics {
             pub(crate) fn add(&mut self, counters: &Counters) {
                 $(self.$name = self.$name.wrapping_add(counters.$name.value());)*
+                let known = CODES.into_iter().zip(&counters.close_codes.known);
+                for (code, count) in known.chain([(0, &counters.close_codes.other)]) {
+                    if count.value() > 0 {
+                        *self.close_codes.entry(code).or_default() += count.value();
+                    }
+                }
             }
         }
     };

@@ -12,7 +12,7 @@ use super::local::LocalSocket;
 use super::options::ticks;
 use super::table::SocketId;
 
-/// What the loop over a read's events needs to know after a callback.
+/// What the loop over a read's events needs to know before the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Open,
@@ -31,30 +31,25 @@ impl Core {
         let (application, socket) = (self.application(), self.local(id));
         let mut at = 0;
         let rest = loop {
-            let event = match receiver.next(&limits, input, &mut at) {
-                Ok(Some(event)) => event,
+            let standing = self.standing(id);
+            match standing {
+                Standing::Open | Standing::Closing => {}
+                Standing::Paused => break Some(at),
+                Standing::Gone => break None,
+            }
+            match receiver.next(&limits, input, &mut at) {
+                Ok(Some(Event::Close(reason))) => {
+                    let (code, text) = reason.as_ref().map_or((1005, ""), |reason| (reason.code, &*reason.reason));
+                    self.happen(id, Happening::PeerClose, code, text);
+                    break None;
+                }
+                Ok(Some(event)) if standing == Standing::Open => self.dispatch(&*application, &socket, id, event),
+                Ok(Some(_)) => {}
                 Ok(None) => break None,
                 Err(error) => {
                     self.peer_error(id, error);
                     break None;
                 }
-            };
-            if let Event::Close(reason) = event {
-                match reason {
-                    Some(reason) => self.happen(id, Happening::PeerClose, reason.code, &reason.reason),
-                    None => self.happen(id, Happening::PeerClose, 1005, ""),
-                }
-                break None;
-            }
-            match self.standing(id) {
-                Standing::Open => self.dispatch(&*application, &socket, id, event),
-                Standing::Closing => continue,
-                Standing::Paused | Standing::Gone => break None,
-            }
-            match self.standing(id) {
-                Standing::Open | Standing::Closing => {}
-                Standing::Paused => break Some(at),
-                Standing::Gone => break None,
             }
         };
         self.end_frames(id, receiver, rest.map(|at| &input[at..]));

@@ -37,8 +37,6 @@ pub struct Options {
     pub max_head_size: usize,
     /// The largest request body, in bytes. Over it: 413. Default 128 MiB.
     pub max_request_body: u64,
-    /// How many bytes of frames are kept that arrive before the upgrade is decided. Default 64 KiB.
-    pub max_early_bytes: usize,
     /// The most connections at a time, on each worker; more are closed at once. Default: none.
     pub max_connections: usize,
 }
@@ -61,7 +59,6 @@ impl Default for Options {
             max_headers: 100,
             max_head_size: 16 * 1024,
             max_request_body: 128 * 1024 * 1024,
-            max_early_bytes: 64 * 1024,
             max_connections: usize::MAX,
         }
     }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::{Builder, Connection};
@@ -50,6 +51,8 @@ struct Parking {
     answered: bool,
     /// From the request's head until the response's body is written.
     active: bool,
+    /// The client asks for another protocol: what follows the request need not be HTTP.
+    asks_upgrade: bool,
     waker: Option<Waker>,
 }
 
@@ -90,12 +93,16 @@ impl Exchange {
     }
 
     /// Answers a request; gives the response back when the request has been answered or is gone.
-    pub fn answer(&self, sequence: u64, response: Response) -> Result<(), Response> {
+    pub fn answer(&self, sequence: u64, mut response: Response) -> Result<(), Response> {
         let mut parking = self.parking.borrow_mut();
         if parking.sequence != sequence || parking.answered || !parking.active {
             return Err(response);
         }
         parking.answered = true;
+        if parking.asks_upgrade {
+            // The client may have sent frames already. They must never be read as a request.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         parking.response = Some(response);
         if let Some(waker) = parking.waker.take() {
             waker.wake();
@@ -141,6 +148,7 @@ impl Service<http::Request<Incoming>> for Park {
     fn call(&self, request: http::Request<Incoming>) -> Answer {
         let mut parking = self.0.borrow_mut();
         parking.sequence += 1;
+        parking.asks_upgrade = request.headers().contains_key(UPGRADE);
         parking.request = Some(request);
         parking.response = None;
         parking.answered = false;

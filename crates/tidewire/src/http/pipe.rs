@@ -1,7 +1,7 @@
 //! Memory that looks like a socket to hyper. The worker fills the input and drains the output, and polls hyper after either.
 
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -86,13 +86,28 @@ impl Read for Pipe {
 }
 
 impl Write for Pipe {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut flow = self.0.borrow_mut();
-        if flow.output.len() >= flow.room {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    /// Takes no more than there is room for, so that a large body stays where it is until the peer takes it.
+    fn poll_write_vectored(self: Pin<&mut Self>, _: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let flow = &mut *self.0.borrow_mut();
+        let before = flow.output.len();
+        let mut left = flow.room.saturating_sub(before);
+        if left == 0 {
             return Poll::Pending;
         }
-        flow.output.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
+        for slice in slices {
+            let step = slice.len().min(left);
+            flow.output.extend_from_slice(&slice[..step]);
+            left -= step;
+        }
+        Poll::Ready(Ok(flow.output.len() - before))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

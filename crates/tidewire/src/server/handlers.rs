@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::reply::{FetchError, Reply};
+use super::reply::{FetchError, IntoReply, Reply};
 use super::run::Server;
 use super::upgrade::Upgrader;
 use super::ws::{Panic, Ws};
@@ -17,6 +17,7 @@ use crate::http::{Request, Responder, Response};
 
 pub(crate) type Fetching = Pin<Box<dyn Future<Output = Reply>>>;
 type Fetch<T> = Box<dyn Fn(Request, Upgrader<T>) -> Fetching + Send + Sync>;
+type ServiceCall = Box<dyn Fn(Request) -> Fetching + Send + Sync>;
 type OnSocket<T> = Box<dyn Fn(&Ws<T>) + Send + Sync>;
 type OnMessage<T> = Box<dyn Fn(&Ws<T>, Message<'_>) + Send + Sync>;
 type OnClose<T> = Box<dyn Fn(&Ws<T>, u16, &str) + Send + Sync>;
@@ -27,6 +28,8 @@ type OnFetchError = Box<dyn Fn(&FetchError) -> Response + Send + Sync>;
 /// One handler object per server, shared by its workers.
 pub(crate) struct Handlers<T> {
     pub fetch: Option<Fetch<T>>,
+    /// Answers what asks for no upgrade, in place of `fetch`.
+    pub service: Option<ServiceCall>,
     pub fetch_error: Option<OnFetchError>,
     pub open: Option<OnSocket<T>>,
     pub message: Option<OnMessage<T>>,
@@ -42,6 +45,7 @@ impl<T> Default for Handlers<T> {
     fn default() -> Self {
         Self {
             fetch: None,
+            service: None,
             fetch_error: None,
             open: None,
             message: None,
@@ -106,6 +110,16 @@ impl<T: 'static> Typed<T> {
         internal_error()
     }
 
+    /// Calls whoever answers this request.
+    fn begin_fetch(&self, request: Request) -> Fetching {
+        let plain = !request.headers().contains_key(http::header::UPGRADE);
+        match (&self.handlers.service, &self.handlers.fetch) {
+            (Some(service), _) if plain => service(request),
+            (_, Some(fetch)) => fetch(request, Upgrader::new(self.server.clone())),
+            _ => Box::pin(std::future::ready((StatusCode::NOT_FOUND, "Not Found\n").into_reply())),
+        }
+    }
+
     /// Whether the request comes from a page that may connect.
     fn origin_allowed(&self, request: &Request) -> bool {
         let Some(allowed) = &self.handlers.origins else { return true };
@@ -135,13 +149,7 @@ impl<T: 'static> Application for Typed<T> {
             *response.status_mut() = StatusCode::FORBIDDEN;
             return responder.respond(response);
         }
-        let Some(fetch) = &self.handlers.fetch else {
-            let mut response = Response::new("Not Found\n".into());
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            return responder.respond(response);
-        };
-        let upgrader = Upgrader::new(self.server.clone());
-        let fetching = match catch_unwind(AssertUnwindSafe(|| fetch(request, upgrader))) {
+        let fetching = match catch_unwind(AssertUnwindSafe(|| self.begin_fetch(request))) {
             Ok(fetching) => fetching,
             Err(payload) => Box::pin(std::future::ready(Reply::Failed(Box::new(Panic::new(&*payload))))),
         };

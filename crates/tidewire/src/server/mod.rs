@@ -5,6 +5,10 @@ mod builder;
 mod handlers;
 mod reply;
 mod run;
+#[cfg(feature = "tokio")]
+mod serve;
+#[cfg(feature = "tower")]
+mod service;
 mod upgrade;
 mod ws;
 

@@ -33,9 +33,17 @@ struct Inner {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
+    /// `run` would block a runtime that has one thread, and with it every timer and socket of that runtime.
+    #[cfg(feature = "tokio")]
+    #[error("`run` blocks this thread, and the tokio runtime has no other: use `serve().await` instead")]
+    BlocksRuntime,
     /// It runs, or has run, already.
     #[error("this server was started before; bind another one to start again")]
     StartedBefore,
+    /// A worker's thread panicked outside of any handler: a bug in Tidewire.
+    #[cfg(feature = "tokio")]
+    #[error("a worker panicked; this is a bug in Tidewire")]
+    Panicked,
     /// A worker failed.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -79,8 +87,11 @@ impl Server {
     /// Runs until the server is stopped and its last socket has ended. The first worker runs on this thread.
     ///
     /// # Errors
-    /// When it ran before, or a worker cannot be started.
+    /// When it ran before, or a worker cannot be started. With the feature `tokio`, also on the thread of a `current_thread`
+    /// runtime: see [`Server::serve`].
     pub fn run(&self) -> Result<(), RunError> {
+        #[cfg(feature = "tokio")]
+        super::serve::refuse_blocking()?;
         let mut seats = self.begin()?.into_iter().enumerate();
         let first = seats.next();
         let threads: Vec<_> = seats.map(|(place, seat)| self.spawn(place, seat)).collect::<Result<_, _>>()?;
@@ -98,15 +109,14 @@ impl Server {
         Ok(Running { server: self.clone(), threads })
     }
 
-    fn begin(&self) -> Result<Vec<Seat>, RunError> {
+    pub(super) fn begin(&self) -> Result<Vec<Seat>, RunError> {
         let seats = std::mem::take(&mut *self.0.seats.lock().unwrap_or_else(PoisonError::into_inner));
         if seats.is_empty() { Err(RunError::StartedBefore) } else { Ok(seats) }
     }
 
     fn spawn(&self, place: usize, seat: Seat) -> Result<JoinHandle<Result<(), RunError>>, RunError> {
         let server = self.clone();
-        let thread = thread::Builder::new().name(format!("tidewire-{place}"));
-        Ok(thread.spawn(move || server.work(place, seat))?)
+        thread(place, move || server.work(place, seat))
     }
 
     /// The worker at a place, on this thread.
@@ -116,7 +126,7 @@ impl Server {
     }
 
     /// One worker's life.
-    fn work(&self, place: usize, seat: Seat) -> Result<(), RunError> {
+    pub(super) fn work(&self, place: usize, seat: Seat) -> Result<(), RunError> {
         let mut worker = self.worker(place, Box::new(seat.io));
         for (listening, spread) in seat.listeners {
             worker.add_listener(listening, spread)?;
@@ -204,6 +214,14 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("endpoints", &self.0.endpoints).finish_non_exhaustive()
     }
+}
+
+/// A worker's thread.
+pub(super) fn thread<R: Send + 'static>(
+    place: usize,
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<JoinHandle<R>, RunError> {
+    Ok(thread::Builder::new().name(format!("tidewire-{place}")).spawn(work)?)
 }
 
 fn join(threads: Vec<JoinHandle<Result<(), RunError>>>) -> Result<(), RunError> {
