@@ -162,14 +162,17 @@ fn an_abort_is_a_reset(mut world: impl World) {
 fn a_full_peer_blocks_and_a_third_of_the_buffer_makes_it_writable(mut world: impl World) {
     let pattern: Vec<u8> = (0..100_000_u32).map(|number| number as u8).collect();
     let mut sent = 0;
-    let blocked = loop {
+    let mut blocked = 0;
+    // A real kernel moves bytes on to the receiver while its buffers fill, so one refusal is not yet the end.
+    while world.ready(Interest::WRITE).1 || blocked == 0 {
         match world.send(&pattern[sent % 256..]) {
             Ok(count) => sent += count,
-            Err(error) => break error,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                blocked += 1;
+            }
         }
-    };
-    assert_eq!(blocked.kind(), ErrorKind::WouldBlock);
-    assert_eq!(world.ready(Interest::WRITE), NOTHING);
+    }
     let mut read = 0;
     while read < sent {
         let bytes = world.peer_read().unwrap();
