@@ -27,6 +27,10 @@ fn main() {
         }
     }
 
+    println!("receive, as server, 16 frames of which every input cuts one, per frame:");
+    let ns = receive(Role::Server, Opcode::Text, b"twenty bytes of text", 16, 30);
+    println!("  {:<30} {:>8.1} ns", "text 20 B in inputs of 30 B", ns / 16.0);
+
     println!("receive, one message of 1 MiB as server:");
     let text = "0123456789abcdef".repeat(64 * 1024);
     for (name, opcode, cut) in [

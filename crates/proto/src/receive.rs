@@ -64,6 +64,7 @@ impl Receiver {
 
     /// Consumes `input[*at..]` until there is an event, or to its end, and moves `at` behind what it consumed. It unmasks in
     /// place, and the event borrows only `input`. Call it until it answers `None`; then all of `input` has been consumed.
+    /// What has not been consumed has not been touched: it may be given again later, by itself or before more.
     ///
     /// After a Close or an error nothing more is given: the rest of this and of any later input is consumed and ignored
     /// (RFC 6455, sections 5.5.1 and 7.1.7).

@@ -77,6 +77,7 @@ fn hardening_8_nothing_can_be_smuggled_into_the_head() {
     for name in ["", "a b", "a:", "ü"] {
         assert_eq!(write(&request().header(name, "x")), Err(UsageError::HeaderName(name.into())));
     }
+    assert!(write(&request().header("x-a", "a\tb")).is_ok_and(|head| head.contains("x-a: a\tb\r\n")), "a tab is a blank");
     assert_eq!(write(&request().protocol("a").protocol("a")), Err(UsageError::RepeatedProtocol("a".into())));
     assert_eq!(write(&request().protocol("")), Err(UsageError::Protocol(String::new())));
 }
