@@ -93,6 +93,10 @@ impl Pending {
             return true;
         }
         let batch = Arc::new(std::mem::take(&mut self.batch));
-        self.workers.drain(..).fold(true, |all, worker| link.mailboxes[worker].post(Mail::Publish(batch.clone())) && all)
+        let mut all = true;
+        for worker in self.workers.drain(..) {
+            all &= link.mailboxes[worker].post(Mail::Publish(batch.clone()));
+        }
+        all
     }
 }

@@ -34,6 +34,8 @@ pub(crate) enum Stage {
     /// Requests and responses. Empty while the exchange is being polled.
     Http(Option<Box<Exchange>>),
     /// A WebSocket; with the bytes that came before its `open` had returned, until they are dispatched.
+    // Boxed twice, because this is rare and the connection must be small.
+    #[expect(clippy::box_collection)]
     Open(Option<Box<Vec<u8>>>),
     /// Our Close is sent and the application's `close` has run; the peer's Close is awaited.
     CloseSent,

@@ -9,9 +9,11 @@
 //! turns the loop. Whatever may end a connection goes through one place, the closing table in `tidewire-proto`.
 
 pub mod application;
+mod arrivals;
 pub(crate) mod connection;
 pub(crate) mod core;
 pub(crate) mod counters;
+mod deadlines;
 pub(crate) mod executor;
 pub(crate) mod frames;
 pub(crate) mod local;

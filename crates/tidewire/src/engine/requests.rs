@@ -127,7 +127,7 @@ impl Core {
             let mut state = self.state.borrow_mut();
             match exchange(&mut state, ticket.id) {
                 Some(exchange) => exchange.answer(ticket.sequence, response),
-                None => Err(response),
+                None => Some(response),
             }
         };
         drop(refused); // its body may be user code

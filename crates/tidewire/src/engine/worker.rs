@@ -6,23 +6,20 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use tidewire_proto::Opcode;
 use tidewire_proto::state::Happening;
-use tidewire_sys::{Accepted, Endpoint, Event, Interest, Io, ListenOptions, Listening, Socket, Token};
+use tidewire_sys::{Endpoint, Event, Interest, Io, ListenOptions, Listening, Socket, Token};
 
 use super::application::{Application, Kind, SendStatus};
-use super::connection::{Connection, Stage};
 use super::core::Core;
 use super::counters::{Counters, Metrics};
 use super::executor::{Executor, Ready};
 use super::local::opcode;
 use super::mailbox::{Mail, Mailbox};
-use super::options::{Options, ticks};
+use super::options::Options;
 use super::outgoing::Outgoing;
 use super::state::State;
 use super::table::SocketId;
 use crate::backplane::Link;
-use crate::http::exchange::Exchange;
 use crate::topics::counts::Counts;
 
 /// The workers of one server: what they share before they run. Make one, then a [`Worker`] for each of its places.
@@ -371,202 +368,5 @@ impl Drop for Worker {
         }
         drop(state);
         drop(entered);
-    }
-}
-
-impl Core {
-    /// Gives a connection to the next worker in turn.
-    fn hand_out(&self, state: &mut State, accepted: Accepted) {
-        let Some(link) = state.link.clone() else { return };
-        let place = state.out.counters.handed_out.value() as usize % link.mailboxes().len();
-        state.out.counters.handed_out.add(1);
-        if place == state.worker {
-            return self.adopt(state, accepted.socket, accepted.peer);
-        }
-        match state.out.io.release(accepted.socket) {
-            // A refused post drops the descriptor, which closes it; the mailbox has counted it.
-            Ok(descriptor) => drop(link.mailboxes()[place].post(Mail::Adopt(descriptor, accepted.peer))),
-            Err(error) => tracing::warn!(%error, "a connection could not be handed to another worker"),
-        }
-    }
-
-    /// A new connection begins with HTTP.
-    fn adopt(&self, state: &mut State, socket: Socket, peer: Option<std::net::SocketAddr>) {
-        state.out.counters.accepted.add(1);
-        if state.stopping || state.table.len() >= state.options.max_connections {
-            state.out.counters.refused_connections.add(1);
-            state.out.counters.closed.add(1);
-            return state.out.io.close(socket);
-        }
-        let options = state.options.clone();
-        // The id is known only when the connection is in the table, and hyper's waker carries it: the exchange comes second.
-        let id = state.table.insert(Connection::new(socket, peer));
-        let exchange = Exchange::new(&options, self.executor.waker(Ready::Exchange(id)));
-        if let Some(connection) = state.table.find_mut(id) {
-            connection.stage = Stage::Http(Some(Box::new(exchange)));
-            state.out.watch(connection, id);
-        }
-        state.arm(id, options.head_timeout);
-    }
-
-    /// The poller says that something can be done for a connection.
-    fn ready(self: &Rc<Self>, id: SocketId, event: Event) {
-        if event.writable {
-            let mut state = self.state.borrow_mut();
-            let State { table, out, .. } = &mut *state;
-            if let Some(connection) = table.find_mut(id) {
-                out.flush(connection, id);
-            }
-        }
-        if event.readable || event.hangup {
-            self.readable(id);
-        }
-    }
-
-    fn readable(self: &Rc<Self>, id: SocketId) {
-        let received = {
-            let mut state = self.state.borrow_mut();
-            let State { table, out, .. } = &mut *state;
-            let Some(connection) = table.find_mut(id).filter(|connection| !connection.flags.lost) else { return };
-            super::transport::recv(&mut *out.io, connection)
-        };
-        let mut buffer = match received {
-            Ok(buffer) => buffer,
-            Err(error) => {
-                if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
-                    self.lost(id, Happening::Lost);
-                }
-                return;
-            }
-        };
-        self.counters.bytes_in.add(buffer.len() as u64);
-        self.received(id, &mut buffer);
-        self.state.borrow_mut().out.io.give_back(buffer);
-    }
-
-    /// Hands received bytes to the stage that the connection is in.
-    fn received(self: &Rc<Self>, id: SocketId, bytes: &mut [u8]) {
-        enum To {
-            Http,
-            Frames { early: bool },
-            Nobody,
-        }
-        let to = match self.state.borrow().table.find(id).map(|connection| &connection.stage) {
-            Some(Stage::Http(_)) => To::Http,
-            Some(Stage::Open(early)) => To::Frames { early: early.is_some() },
-            Some(Stage::CloseSent) => To::Frames { early: false },
-            Some(Stage::Ending(_) | Stage::Lingering) => To::Nobody,
-            None => return,
-        };
-        match to {
-            To::Http => self.http_input(id, bytes),
-            _ if bytes.is_empty() => self.lost(id, Happening::EndOfStream),
-            To::Frames { early } => {
-                if early {
-                    self.early_bytes(id);
-                }
-                self.frames(id, bytes);
-            }
-            To::Nobody => {}
-        }
-    }
-
-    /// The connection at a place of the table has a timer that came due.
-    fn timer(self: &Rc<Self>, index: u32) {
-        let (id, open) = {
-            let state = &mut *self.state.borrow_mut();
-            let tick = state.tick();
-            let Some(id) = state.table.id_at(index) else { return };
-            let Some(connection) = state.table.find_mut(id) else { return };
-            if !connection.is_open() && connection.deadline > tick {
-                return state.wheel.arm(index, connection.deadline);
-            }
-            (id, connection.is_open())
-        };
-        if open {
-            self.idle_timer(id);
-        } else {
-            self.lost(id, Happening::Deadline);
-        }
-    }
-
-    fn mail(self: &Rc<Self>, mail: Mail) {
-        match mail {
-            Mail::Publish(batch) => {
-                let mut state = self.state.borrow_mut();
-                for (topic, frame, payload) in batch.iter() {
-                    let _ = state.deliver(topic, frame.len(), payload, None, |log| log.extend_from_slice(frame));
-                }
-            }
-            Mail::Send(id, kind, payload) => {
-                let _ = self.state.borrow_mut().send(id, opcode(kind), &payload);
-            }
-            Mail::PublishFrom(id, topic, kind, payload) => {
-                let _ = self.state.borrow_mut().publish_from(id, &topic, opcode(kind), &payload);
-            }
-            Mail::Close(id, code, reason) => self.happen(id, Happening::LocalClose, code, &reason),
-            Mail::Terminate(id) => self.happen(id, Happening::LocalTerminate, 1006, ""),
-            Mail::Adopt(descriptor, peer) => {
-                let mut state = self.state.borrow_mut();
-                match state.out.io.adopt(descriptor) {
-                    Ok(socket) => self.adopt(&mut state, socket, peer),
-                    Err(error) => tracing::warn!(%error, "a connection from another worker was lost"),
-                }
-            }
-            Mail::Reload(make) => {
-                let (application, options) = make();
-                self.state.borrow_mut().reload(Rc::new(options));
-                self.set_application(application);
-            }
-            Mail::Stop(_) => {}
-        }
-    }
-}
-
-/// How long before its idle timeout a silent peer is pinged, in ticks.
-fn ping_lead(idle: u32) -> u32 {
-    (idle / 2).clamp(1, 8)
-}
-
-impl State {
-    /// Arms the timer of an open socket: for the ping, if one is due before the end, else for the end.
-    pub fn arm_idle(&mut self, id: SocketId) {
-        let idle = ticks(self.options.idle_timeout);
-        let deadline = self.tick().saturating_add(idle).saturating_add(1);
-        let lead = if self.options.send_pings { ping_lead(idle) } else { 0 };
-        if let Some(connection) = self.table.find_mut(id) {
-            connection.deadline = deadline;
-            self.wheel.arm(id.index(), deadline - lead);
-        }
-    }
-}
-
-impl Core {
-    /// An open socket's timer: it has been heard since, or it is pinged, or it has been silent for too long.
-    fn idle_timer(self: &Rc<Self>, id: SocketId) {
-        let silent = {
-            let state = &mut *self.state.borrow_mut();
-            let idle = ticks(state.options.idle_timeout);
-            let tick = state.tick();
-            let Some(connection) = state.table.find_mut(id).filter(|_| idle > 0) else { return };
-            let deadline = connection.deadline;
-            let lead = if state.options.send_pings && !connection.flags.pinged { ping_lead(idle) } else { 0 };
-            if deadline > tick && deadline - lead > tick {
-                return state.wheel.arm(id.index(), deadline - lead);
-            }
-            if deadline > tick {
-                connection.flags.pinged = true;
-                if !connection.flags.stalled {
-                    state.out.put_frame(connection, id, Opcode::Ping, b"");
-                    state.out.counters.pings_sent.add(1);
-                }
-                return state.wheel.arm(id.index(), deadline);
-            }
-            true
-        };
-        if silent {
-            self.counters.closed_idle.add(1);
-            self.happen(id, Happening::LocalTerminate, 1006, "");
-        }
     }
 }

@@ -92,11 +92,12 @@ impl Exchange {
         parking.request.take().map(|request| (request, sequence))
     }
 
-    /// Answers a request; gives the response back when the request has been answered or is gone.
-    pub fn answer(&self, sequence: u64, mut response: Response) -> Result<(), Response> {
+    /// Answers a request; gives the response back when the request has been answered or is gone. (The caller drops it: a body
+    /// may be user code, which must not run while the state is borrowed.)
+    pub fn answer(&self, sequence: u64, mut response: Response) -> Option<Response> {
         let mut parking = self.parking.borrow_mut();
         if parking.sequence != sequence || parking.answered || !parking.active {
-            return Err(response);
+            return Some(response);
         }
         parking.answered = true;
         if parking.asks_upgrade {
@@ -107,7 +108,7 @@ impl Exchange {
         if let Some(waker) = parking.waker.take() {
             waker.wake();
         }
-        Ok(())
+        None
     }
 
     /// Whether that request may still be upgraded.

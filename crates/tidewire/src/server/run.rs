@@ -20,13 +20,15 @@ use crate::engine::{Application, Group, Metrics, Options, Payload, SendStatus, W
 #[derive(Clone)]
 pub struct Server(Arc<Inner>);
 
+type Make = Box<dyn Fn(Server) -> (Options, Rc<dyn Application>) + Send + Sync>;
+
 struct Inner {
     group: Group,
     endpoints: Vec<Endpoint>,
     /// Empty once it was started.
     seats: Mutex<Vec<Seat>>,
     /// Makes a worker's options and application, on the worker's thread.
-    make: Box<dyn Fn(Server) -> (Options, Rc<dyn Application>) + Send + Sync>,
+    make: Make,
 }
 
 /// Why a server could not run.
@@ -225,10 +227,12 @@ pub(super) fn thread<R: Send + 'static>(
 }
 
 fn join(threads: Vec<JoinHandle<Result<(), RunError>>>) -> Result<(), RunError> {
-    threads.into_iter().fold(Ok(()), |all, thread| {
-        let result = thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload));
-        all.and(result)
-    })
+    // All are waited for, also when one has failed.
+    let mut result = Ok(());
+    for thread in threads {
+        result = result.and(thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload)));
+    }
+    result
 }
 
 /// A server that runs on its own threads. Dropping this leaves it running.

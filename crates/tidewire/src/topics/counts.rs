@@ -40,11 +40,13 @@ impl TopicCount {
     }
 }
 
+/// With how many workers have a topic open: only the last may forget it.
+type Shared = HashMap<Arc<str>, (Arc<TopicCount>, usize), RandomState>;
+
 /// The counts of all topics that anybody is subscribed to.
 #[derive(Debug)]
 pub(crate) struct Counts {
-    /// With how many workers have a topic open: only the last may forget it.
-    topics: Mutex<HashMap<Arc<str>, (Arc<TopicCount>, usize), RandomState>>,
+    topics: Mutex<Shared>,
     workers: usize,
 }
 
@@ -53,7 +55,7 @@ impl Counts {
         Self { topics: Mutex::default(), workers }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, (Arc<TopicCount>, usize), RandomState>> {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,0 +1,149 @@
+//! The way in, from the poller to the stage of a connection: accepted sockets, readiness, received bytes, mail.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use tidewire_proto::state::Happening;
+use tidewire_sys::{Accepted, Event, Socket};
+
+use super::connection::{Connection, Stage};
+use super::core::Core;
+use super::executor::Ready;
+use super::local::opcode;
+use super::mailbox::Mail;
+use super::state::State;
+use super::table::SocketId;
+use super::transport;
+use crate::http::exchange::Exchange;
+
+impl Core {
+    /// Gives a connection to the next worker in turn.
+    pub(super) fn hand_out(&self, state: &mut State, accepted: Accepted) {
+        let Some(link) = state.link.clone() else { return };
+        let place = state.out.counters.handed_out.value() as usize % link.mailboxes().len();
+        state.out.counters.handed_out.add(1);
+        if place == state.worker {
+            return self.adopt(state, accepted.socket, accepted.peer);
+        }
+        match state.out.io.release(accepted.socket) {
+            // A refused post drops the descriptor, which closes it; the mailbox has counted it.
+            Ok(descriptor) => drop(link.mailboxes()[place].post(Mail::Adopt(descriptor, accepted.peer))),
+            Err(error) => tracing::warn!(%error, "a connection could not be handed to another worker"),
+        }
+    }
+
+    /// A new connection begins with HTTP.
+    pub(super) fn adopt(&self, state: &mut State, socket: Socket, peer: Option<SocketAddr>) {
+        state.out.counters.accepted.add(1);
+        if state.stopping || state.table.len() >= state.options.max_connections {
+            state.out.counters.refused_connections.add(1);
+            state.out.counters.closed.add(1);
+            return state.out.io.close(socket);
+        }
+        let options = state.options.clone();
+        // The id is known only when the connection is in the table, and hyper's waker carries it: the exchange comes second.
+        let id = state.table.insert(Connection::new(socket, peer));
+        let exchange = Exchange::new(&options, self.executor.waker(Ready::Exchange(id)));
+        if let Some(connection) = state.table.find_mut(id) {
+            connection.stage = Stage::Http(Some(Box::new(exchange)));
+            state.out.watch(connection, id);
+        }
+        state.arm(id, options.head_timeout);
+    }
+
+    /// The poller says that something can be done for a connection.
+    pub(super) fn ready(self: &Rc<Self>, id: SocketId, event: Event) {
+        if event.writable {
+            let mut state = self.state.borrow_mut();
+            let State { table, out, .. } = &mut *state;
+            if let Some(connection) = table.find_mut(id) {
+                out.flush(connection, id);
+            }
+        }
+        if event.readable || event.hangup {
+            self.readable(id);
+        }
+    }
+
+    fn readable(self: &Rc<Self>, id: SocketId) {
+        let received = {
+            let mut state = self.state.borrow_mut();
+            let State { table, out, .. } = &mut *state;
+            let Some(connection) = table.find_mut(id).filter(|connection| !connection.flags.lost) else { return };
+            transport::recv(&mut *out.io, connection)
+        };
+        let mut buffer = match received {
+            Ok(buffer) => buffer,
+            Err(error) => {
+                if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
+                    self.lost(id, Happening::Lost);
+                }
+                return;
+            }
+        };
+        self.counters.bytes_in.add(buffer.len() as u64);
+        self.received(id, &mut buffer);
+        self.state.borrow_mut().out.io.give_back(buffer);
+    }
+
+    /// Hands received bytes to the stage that the connection is in.
+    fn received(self: &Rc<Self>, id: SocketId, bytes: &mut [u8]) {
+        enum To {
+            Http,
+            Frames { early: bool },
+            Nobody,
+        }
+        let to = match self.state.borrow().table.find(id).map(|connection| &connection.stage) {
+            Some(Stage::Http(_)) => To::Http,
+            Some(Stage::Open(early)) => To::Frames { early: early.is_some() },
+            Some(Stage::CloseSent) => To::Frames { early: false },
+            Some(Stage::Ending(_) | Stage::Lingering) => To::Nobody,
+            None => return,
+        };
+        match to {
+            To::Http => self.http_input(id, bytes),
+            _ if bytes.is_empty() => self.lost(id, Happening::EndOfStream),
+            To::Frames { early } => {
+                if early {
+                    self.early_bytes(id);
+                }
+                self.frames(id, bytes);
+            }
+            To::Nobody => {}
+        }
+    }
+
+    /// Does what another thread asked for.
+    pub(super) fn mail(self: &Rc<Self>, mail: Mail) {
+        match mail {
+            Mail::Publish(batch) => {
+                let mut state = self.state.borrow_mut();
+                for (topic, frame, payload) in batch.iter() {
+                    let _ = state.deliver(topic, frame.len(), payload, None, |log| log.extend_from_slice(frame));
+                }
+            }
+            Mail::Send(id, kind, payload) => {
+                let _ = self.state.borrow_mut().send(id, opcode(kind), &payload);
+            }
+            Mail::PublishFrom(id, topic, kind, payload) => {
+                let _ = self.state.borrow_mut().publish_from(id, &topic, opcode(kind), &payload);
+            }
+            Mail::Close(id, code, reason) => self.happen(id, Happening::LocalClose, code, &reason),
+            Mail::Terminate(id) => self.happen(id, Happening::LocalTerminate, 1006, ""),
+            Mail::Adopt(descriptor, peer) => {
+                let mut state = self.state.borrow_mut();
+                match state.out.io.adopt(descriptor) {
+                    Ok(socket) => self.adopt(&mut state, socket, peer),
+                    Err(error) => tracing::warn!(%error, "a connection from another worker was lost"),
+                }
+            }
+            Mail::Reload(make) => {
+                let (application, options) = make();
+                self.state.borrow_mut().reload(Rc::new(options));
+                self.set_application(application);
+            }
+            Mail::Stop(_) => {}
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What it means that a connection's timer came due, by the stage that it is in.
+
+use std::rc::Rc;
+
+use tidewire_proto::Opcode;
+use tidewire_proto::state::Happening;
+
+use super::core::Core;
+use super::options::ticks;
+use super::state::State;
+use super::table::SocketId;
+
+impl Core {
+    /// The connection at a place of the table has a timer that came due.
+    pub(super) fn timer(self: &Rc<Self>, index: u32) {
+        let (id, open) = {
+            let state = &mut *self.state.borrow_mut();
+            let tick = state.tick();
+            let Some(id) = state.table.id_at(index) else { return };
+            let Some(connection) = state.table.find_mut(id) else { return };
+            if !connection.is_open() && connection.deadline > tick {
+                return state.wheel.arm(index, connection.deadline);
+            }
+            (id, connection.is_open())
+        };
+        if open {
+            self.idle_timer(id);
+        } else {
+            self.lost(id, Happening::Deadline);
+        }
+    }
+}
+
+/// How long before its idle timeout a silent peer is pinged, in ticks.
+fn ping_lead(idle: u32) -> u32 {
+    (idle / 2).clamp(1, 8)
+}
+
+impl State {
+    /// Arms the timer of an open socket: for the ping, if one is due before the end, else for the end.
+    pub fn arm_idle(&mut self, id: SocketId) {
+        let idle = ticks(self.options.idle_timeout);
+        let deadline = self.tick().saturating_add(idle).saturating_add(1);
+        let lead = if self.options.send_pings { ping_lead(idle) } else { 0 };
+        if let Some(connection) = self.table.find_mut(id) {
+            connection.deadline = deadline;
+            self.wheel.arm(id.index(), deadline - lead);
+        }
+    }
+}
+
+impl Core {
+    /// An open socket's timer: it has been heard since, or it is pinged, or it has been silent for too long.
+    fn idle_timer(self: &Rc<Self>, id: SocketId) {
+        let silent = {
+            let state = &mut *self.state.borrow_mut();
+            let idle = ticks(state.options.idle_timeout);
+            let tick = state.tick();
+            let Some(connection) = state.table.find_mut(id).filter(|_| idle > 0) else { return };
+            let deadline = connection.deadline;
+            let lead = if state.options.send_pings && !connection.flags.pinged { ping_lead(idle) } else { 0 };
+            if deadline > tick && deadline - lead > tick {
+                return state.wheel.arm(id.index(), deadline - lead);
+            }
+            if deadline > tick {
+                connection.flags.pinged = true;
+                if !connection.flags.stalled {
+                    state.out.put_frame(connection, id, Opcode::Ping, b"");
+                    state.out.counters.pings_sent.add(1);
+                }
+                return state.wheel.arm(id.index(), deadline);
+            }
+            true
+        };
+        if silent {
+            self.counters.closed_idle.add(1);
+            self.happen(id, Happening::LocalTerminate, 1006, "");
+        }
+    }
+}
