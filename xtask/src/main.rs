@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod failure;
 mod node;
 mod process;
@@ -31,6 +32,8 @@ enum Command {
     Tidy,
     /// Builds the Node-API addon and puts it in its place in node/
     Node(node::Options),
+    /// Measures; see `cargo xtask bench --help`
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -51,5 +54,6 @@ fn run(command: &Command) -> Result {
         Command::Test(options) => test::run(&workspace, options),
         Command::Tidy => tidy::run(&workspace),
         Command::Node(options) => node::run(&workspace, options).map(drop),
+        Command::Bench(options) => bench::run(&workspace, options),
     }
 }

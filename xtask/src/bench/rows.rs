@@ -1,0 +1,106 @@
+//! What is measured: one load on one program of the server for each row.
+
+use crate::failure::{Failure, Result};
+
+/// The servers' programs: `tidewire echo`, `tidewire chat`, and what stands for them among the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    Echo,
+    Chat,
+}
+
+impl Program {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Chat => "chat",
+        }
+    }
+}
+
+/// What a row's figure is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Figure {
+    /// Microseconds of the server's CPU time for each message that reaches a client, and the most that they may be of the bare
+    /// server's.
+    Time { field: &'static str, most: Option<f64> },
+    /// Resident bytes for each connection, and the most that they may be.
+    Memory { most: f64 },
+}
+
+/// A line of the table.
+#[derive(Debug)]
+pub struct Row {
+    pub name: &'static str,
+    pub title: &'static str,
+    pub program: Program,
+    pub figure: Figure,
+    /// Bytes that clients send in each message.
+    pub size: usize,
+    pub binary: bool,
+    /// The mode of the load, and what else it must know.
+    pub load: &'static [&'static str],
+}
+
+/// The clients' name in the chat, and what therefore stands before each text.
+pub const NAME: &str = "x";
+pub const PREFIX: &str = "x: ";
+
+const fn echo(name: &'static str, title: &'static str, most: Option<f64>, load: &'static [&'static str]) -> Row {
+    let figure = Figure::Time { field: "server_us_per_message", most };
+    Row { name, title, program: Program::Echo, figure, size: 20, binary: false, load }
+}
+
+const fn chat(name: &'static str, title: &'static str, size: usize, load: &'static [&'static str]) -> Row {
+    let figure = Figure::Time { field: "server_us_per_delivery", most: None };
+    Row { name, title, program: Program::Chat, figure, size, binary: false, load }
+}
+
+/// All rows, in the order of the table.
+pub const ALL: &[Row] = &[
+    echo("echo-32", "echo 20 B x 32", Some(1.15), &["echo", "--connections", "32"]),
+    echo("echo-32-deep", "echo 20 B x 32, 16 in flight", Some(1.3), &["echo", "--connections", "32", "--depth", "16"]),
+    echo("echo-500", "echo 20 B x 500", None, &["echo", "--connections", "500"]),
+    Row { size: 16 * 1024, binary: true, ..echo("echo-16k", "echo 16 KiB x 100", None, &["echo", "--connections", "100"]) },
+    // 64 bytes with the name before them.
+    chat("fanout-5000", "fan-out 64 B to 5,000", 64 - PREFIX.len(), &["fanout", "--connections", "5000"]),
+    chat("chat-16", "chat 20 B, 16 people", 20, &["chat", "--connections", "16"]),
+    chat("chat-32", "chat 20 B, 32 people", 20, &["chat", "--connections", "32"]),
+    Row {
+        figure: Figure::Memory { most: 512.0 },
+        ..echo("idle-9000", "9,000 idle connections", None, &["idle", "--connections", "9000"])
+    },
+];
+
+/// The rows with these names; all of them without any.
+pub fn chosen(names: &[String]) -> Result<Vec<&'static Row>> {
+    if names.is_empty() {
+        return Ok(ALL.iter().collect());
+    }
+    names.iter().map(|name| ALL.iter().find(|row| row.name == name).ok_or_else(|| unknown(name))).collect()
+}
+
+fn unknown(name: &str) -> Failure {
+    let known: Vec<_> = ALL.iter().map(|row| row.name).collect();
+    Failure::new(format!("no row is called {name}; there are {}", known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_chosen_by_name() {
+        assert_eq!(chosen(&[]).unwrap().len(), ALL.len());
+        let names: Vec<_> = chosen(&["idle-9000".into(), "echo-32".into()]).unwrap().iter().map(|row| row.name).collect();
+        assert_eq!(names, ["idle-9000", "echo-32"]);
+        assert!(chosen(&["echo".into()]).unwrap_err().to_string().contains("echo-32-deep"));
+    }
+
+    #[test]
+    fn no_two_rows_share_a_name() {
+        for row in ALL {
+            assert_eq!(ALL.iter().filter(|other| other.name == row.name).count(), 1, "{}", row.name);
+        }
+    }
+}

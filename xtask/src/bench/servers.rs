@@ -1,0 +1,171 @@
+//! Starting the servers that are compared, each alone on its core.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::peers::Installed;
+use super::rows::{NAME, PREFIX, Program, Row};
+use crate::failure::{Context, Failure, Result};
+use crate::process::{self, Running};
+
+/// How long a server may take until it says where it listens.
+const START: Duration = Duration::from_secs(20);
+/// How often Ctrl-C is looked for while waiting for that.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Who is measured.
+#[derive(Debug, Clone)]
+pub enum Contestant {
+    Bare,
+    Tidewire(PathBuf),
+    Peer(Installed),
+}
+
+impl Contestant {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Tidewire(_) => "tidewire",
+            Self::Peer(installed) => installed.peer.name(),
+        }
+    }
+
+    fn arguments(&self, row: &Row, programs: &Path) -> Vec<OsString> {
+        match self {
+            Self::Bare => {
+                let bare = programs.join(if row.program == Program::Echo { "bare-echo" } else { "bare-fanout" });
+                [vec![bare.into()], messages(row)].concat()
+            }
+            Self::Tidewire(binary) => {
+                let options = [row.program.name(), "--host", "127.0.0.1", "--port", "0", "--workers", "1"];
+                [vec![binary.clone().into()], options.map(OsString::from).to_vec()].concat()
+            }
+            Self::Peer(installed) => installed.arguments(row.program.name()).to_vec(),
+        }
+    }
+}
+
+/// What the bare servers and the load must know about the messages of a row.
+fn messages(row: &Row) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["--size".into(), row.size.to_string().into()];
+    if row.program == Program::Chat {
+        arguments.extend(["--prefix".into(), PREFIX.into()]);
+    }
+    if row.binary {
+        arguments.push("--binary".into());
+    }
+    arguments
+}
+
+/// The bench crate's programs, and the cores on which they run things.
+#[derive(Debug)]
+pub struct Stage {
+    pub programs: PathBuf,
+    pub server_core: usize,
+    pub load_core: usize,
+}
+
+impl Stage {
+    /// A program on a core that ends when we do, however we end.
+    fn pinned(&self, core: usize) -> Command {
+        let mut command = Command::new(self.programs.join("pin"));
+        command.args(["--core", &core.to_string(), "--parent", &std::process::id().to_string(), "--"]);
+        // Logging is not what is measured.
+        command.env_remove("RUST_LOG");
+        command
+    }
+
+    /// Starts a server for a row, puts the row's load on it, and gives the load's report.
+    pub fn measure(&self, contestant: &Contestant, row: &Row, timing: &[OsString]) -> Result<serde_json::Value> {
+        let mut command = self.pinned(self.server_core);
+        command.args(contestant.arguments(row, &self.programs));
+        if let Contestant::Peer(installed) = contestant {
+            let (name, value) = installed.environment();
+            command.env(name, value);
+        }
+        let mut server = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+        let address = address_of(&mut server).context(format_args!("{} for {}", contestant.name(), row.name))?;
+        self.load(&server, &address, row, timing).context(format_args!("{} for {}", contestant.name(), row.name))
+    }
+
+    fn load(&self, server: &Running, address: &str, row: &Row, timing: &[OsString]) -> Result<serde_json::Value> {
+        let path = match row.program {
+            Program::Echo => "/".to_owned(),
+            Program::Chat => format!("/chat?name={NAME}"),
+        };
+        let mut command = self.pinned(self.load_core);
+        command.arg(self.programs.join("load")).args(row.load).args(messages(row)).args(timing);
+        command.args(["--url", &format!("ws://{address}{path}"), "--pid", &server.id().to_string(), "--json"]);
+        let mut load = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+        let output = load.take_stdout();
+        let status = load.wait()?;
+        if !status.success() {
+            return Err(Failure::new(format!("the load ended with {status}")));
+        }
+        let output = output.ok_or_else(|| Failure::new("the load has no output"))?;
+        serde_json::from_reader(output).context("the load's report")
+    }
+}
+
+/// Reads where a server listens: every server says so in a line that ends with an address.
+fn address_of(server: &mut Running) -> Result<String> {
+    let output = server.take_stdout().ok_or_else(|| Failure::new("the server has no output"))?;
+    let (sender, receiver) = mpsc::channel();
+    // Reads on until the server ends, so that what it prints later never blocks it.
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(std::result::Result::ok) {
+            if let Some(address) = address_in(&line) {
+                let _nobody_waits = sender.send(address.to_owned());
+            }
+        }
+    });
+    for _ in 0..START.as_millis() / POLL.as_millis() {
+        match receiver.recv_timeout(POLL) {
+            Ok(address) => return Ok(address),
+            Err(mpsc::RecvTimeoutError::Timeout) if process::interrupted() => return Err(Failure::new("interrupted")),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Err(Failure::new("it ended before it listened")),
+        }
+    }
+    Err(Failure::new(format!("it did not say where it listens within {} s", START.as_secs())))
+}
+
+/// The host and port of the last URL in a line.
+fn address_in(line: &str) -> Option<&str> {
+    let (_, rest) = line.rsplit_once("http://")?;
+    let address = rest.split(|c: char| c.is_whitespace() || c == '/').next()?;
+    address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()).then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rows;
+    use super::*;
+
+    #[test]
+    fn an_address_is_found_at_the_end_of_a_line() {
+        assert_eq!(address_in("tidewire echo listening on http://127.0.0.1:41235"), Some("127.0.0.1:41235"));
+        assert_eq!(address_in("at http://127.0.0.1:80/ (one worker)"), Some("127.0.0.1:80"));
+        assert_eq!(address_in("http://localhost"), None);
+        assert_eq!(address_in("starting"), None);
+    }
+
+    #[test]
+    fn the_bare_server_knows_what_the_clients_send() {
+        let row = rows::ALL.iter().find(|row| row.name == "fanout-5000").unwrap();
+        let line = Contestant::Bare.arguments(row, Path::new("bin"));
+        assert_eq!(line, ["bin/bare-fanout", "--size", "61", "--prefix", "x: "]);
+        let row = rows::ALL.iter().find(|row| row.name == "echo-16k").unwrap();
+        assert_eq!(Contestant::Bare.arguments(row, Path::new("bin")), ["bin/bare-echo", "--size", "16384", "--binary"]);
+    }
+
+    #[test]
+    fn a_server_that_ends_at_once_is_an_error() {
+        let mut server = Running::start(Command::new("echo").arg("hello").stdout(Stdio::piped())).unwrap();
+        assert!(address_of(&mut server).unwrap_err().to_string().contains("ended before"));
+    }
+}
