@@ -67,7 +67,6 @@ pub(super) struct Stream {
     link: VecDeque<Segment>,
     link_bytes: usize,
     link_limit: usize,
-    link_last_due: Duration,
     fin_sent: bool,
     stalled_until: Duration,
     /// What a test's peer still wants to send: its own memory, without limit.
@@ -155,7 +154,6 @@ impl Tcp {
             link: VecDeque::new(),
             link_bytes: 0,
             link_limit: self.random.within(buffer),
-            link_last_due: Duration::ZERO,
             fin_sent: false,
             stalled_until: Duration::ZERO,
             unsent: VecDeque::new(),
@@ -191,6 +189,12 @@ impl Tcp {
             stream.error = Some(ErrorKind::ConnectionRefused);
             self.touch(initiator);
         }
+    }
+
+    /// How many streams there are, those that nobody holds any more included.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.streams.len()
     }
 
     pub(super) fn stream(&self, id: StreamId) -> Option<&Stream> {
@@ -348,7 +352,7 @@ impl Tcp {
         self.changed.push(id);
     }
 
-    /// Puts data on the way: in one piece or in two, now or later, but never before what was sent earlier.
+    /// Puts data on the way: in one piece or in two, now or later. A link is a queue, so nothing overtakes what was sent before.
     fn enqueue_data(&mut self, id: StreamId, mut data: VecDeque<u8>) {
         if data.len() > 1 && self.random.chance(self.faults.split) {
             let rest = data.split_off(1 + self.random.below(data.len() - 1));
@@ -364,8 +368,6 @@ impl Tcp {
             due += self.random.time_within(self.faults.stall_for.clone());
         }
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        due = due.max(stream.link_last_due);
-        stream.link_last_due = due;
         if let Load::Data(data) = &load {
             stream.link_bytes += data.len();
         }

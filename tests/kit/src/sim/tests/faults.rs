@@ -164,6 +164,9 @@ fn echo(seed: u64, faults: Faults) -> Outcome {
     assert_eq!(network.open_sockets(), 1, "seed {seed}: only the listener is left");
     assert_eq!(network.buffers_lent(), 0);
     let reset = callers.iter().filter(|caller| caller.peer.is_reset()).count();
+    drop(callers);
+    network.settle(|| echo.turn());
+    assert_eq!(network.kernel.borrow().tcp.count(), 0, "seed {seed}: the simulator keeps what nobody needs");
     Outcome { seen: echo.seen, digest: network.digest(), time: network.now(), reset }
 }
 

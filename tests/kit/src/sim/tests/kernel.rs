@@ -95,6 +95,18 @@ fn a_full_queue_lets_the_connection_come_back_later() {
 }
 
 #[test]
+fn a_listener_takes_its_queue_with_it() {
+    let network = Network::new(1, Faults::none());
+    let mut io = network.io();
+    let listening = io.listen(&any_port(), &ListenOptions::default()).unwrap();
+    let waiting = network.connect(&listening.local);
+    assert!(!waiting.is_reset());
+    io.close(listening.socket);
+    assert!(waiting.is_reset());
+    assert!(network.connect(&listening.local).is_reset(), "and nobody listens any more");
+}
+
+#[test]
 fn addresses_are_those_of_the_peers() {
     let network = Network::new(1, Faults::none());
     let mut io = network.io();

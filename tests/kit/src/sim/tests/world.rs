@@ -18,13 +18,17 @@ pub(super) trait World: Sized {
     fn io(&mut self) -> (&mut Self::Io, &Socket);
     fn take_socket(&mut self) -> Socket;
     fn peer_write(&mut self, bytes: &[u8]);
-    /// What has arrived: some bytes, the end (nothing), or the error.
-    fn peer_read(&mut self) -> io::Result<Vec<u8>>;
+    /// At most `limit` bytes of what has arrived; nothing is the end.
+    fn peer_read_at_most(&mut self, limit: usize) -> io::Result<Vec<u8>>;
     fn peer_shutdown(&mut self);
     fn peer_close(&mut self);
     fn peer_reset(&mut self);
     /// How long a claim may take to become true.
     const PATIENCE: Duration;
+
+    fn peer_read(&mut self) -> io::Result<Vec<u8>> {
+        self.peer_read_at_most(65536)
+    }
 
     fn recv(&mut self) -> io::Result<Vec<u8>> {
         let (io, socket) = self.io();
@@ -127,8 +131,7 @@ impl World for Simulated {
     }
 
     fn io(&mut self) -> (&mut SimIo, &Socket) {
-        const GONE: Socket = Socket::from_number(-1);
-        static NONE: Socket = GONE;
+        static NONE: Socket = Socket::from_number(-1);
         (&mut self.io, self.socket.as_ref().unwrap_or(&NONE))
     }
 
@@ -140,9 +143,9 @@ impl World for Simulated {
         self.peer().write(bytes);
     }
 
-    fn peer_read(&mut self) -> io::Result<Vec<u8>> {
+    fn peer_read_at_most(&mut self, limit: usize) -> io::Result<Vec<u8>> {
         let peer = self.peer();
-        let bytes = peer.read();
+        let bytes = peer.read_at_most(limit);
         match bytes.is_empty() {
             false => Ok(bytes),
             true if peer.is_at_end() => Ok(bytes),
@@ -200,8 +203,8 @@ impl World for Real {
         self.peer.as_mut().unwrap().write_all(bytes).unwrap();
     }
 
-    fn peer_read(&mut self) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; 65536];
+    fn peer_read_at_most(&mut self, limit: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; limit];
         let count = self.peer.as_mut().unwrap().read(&mut bytes)?;
         bytes.truncate(count);
         Ok(bytes)
