@@ -32,16 +32,19 @@ pub trait Io {
     /// As `bind(2)` and `listen(2)`: address in use, permission, a unix path that exists.
     fn listen(&mut self, endpoint: &Endpoint, options: &ListenOptions) -> io::Result<Listening>;
 
-    /// Takes over a connected or listening descriptor that was opened elsewhere; it becomes non-blocking.
+    /// Takes over a connected or listening descriptor that was opened elsewhere; it becomes non-blocking, and Nagle's algorithm
+    /// is off.
     ///
     /// # Errors
-    /// When the descriptor cannot be made non-blocking, or where descriptors do not exist (the simulator).
+    /// When the descriptor cannot be made non-blocking; in the simulator, when it was not released by another `Io` of the same
+    /// network.
     fn adopt(&mut self, descriptor: OwnedFd) -> io::Result<Socket>;
 
-    /// Releases a socket from this `Io` without closing it, to be adopted by another.
+    /// Releases a socket from this `Io` without closing it, to be adopted by another. It is no longer watched; the file of a unix
+    /// listener stays.
     ///
     /// # Errors
-    /// Where descriptors do not exist (the simulator).
+    /// When the socket is not one of this `Io`.
     fn release(&mut self, socket: Socket) -> io::Result<OwnedFd>;
 
     /// Takes one connection from a listener's queue.
@@ -69,7 +72,8 @@ pub trait Io {
     /// As `epoll_ctl(2)`.
     fn watch(&mut self, socket: &Socket, token: Token, interest: Interest) -> io::Result<()>;
 
-    /// Receives once. An empty buffer is the end of the stream. The caller returns the buffer with [`Io::give_back`].
+    /// Receives once, at most a buffer full. An empty buffer is the end of the stream. The caller returns the buffer with
+    /// [`Io::give_back`].
     ///
     /// # Errors
     /// As `recv(2)`.
@@ -87,7 +91,9 @@ pub trait Io {
     /// Ends the outgoing direction: what was sent still arrives, then the end of the stream.
     fn shutdown(&mut self, socket: &Socket);
 
-    /// Closes a socket; what the kernel has taken is still delivered.
+    /// Closes a socket; what the kernel has taken is still delivered, on one condition (it is TCP's): everything that arrived was
+    /// received. Closing with unread input, or before the peer has stopped sending, is a reset, and a reset may destroy what was
+    /// sent. To be sure that last words arrive, [`Io::shutdown`], receive until the end, then close.
     fn close(&mut self, socket: Socket);
 
     /// Closes a socket at once with a reset; nothing more is delivered.
@@ -103,7 +109,8 @@ pub trait Io {
     /// A handle that makes [`Io::wait`] return, from any thread. Wakes are coalesced.
     fn waker(&self) -> Waker;
 
-    /// A descriptor that is readable while [`Io::wait`] would return at once: how a foreign loop drives a worker.
+    /// A descriptor that is readable while [`Io::wait`] would return at once: how a foreign loop drives a worker. `None` in the
+    /// simulator.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 }
 
@@ -126,7 +133,7 @@ impl Socket {
     }
 }
 
-/// The caller's name for a watched socket, handed back with each of its events.
+/// The caller's name for a watched socket, handed back with each of its events. `u64::MAX` is the poller's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub u64);
 
@@ -159,7 +166,8 @@ pub struct Event {
     pub readable: bool,
     /// A send will not block.
     pub writable: bool,
-    /// The connection is gone in both directions (reset, or closed by both sides): the next receive says how.
+    /// The connection is gone in both directions (reset, or ended by both sides). What arrived before can still be received;
+    /// behind it a receive says how it ended.
     pub hangup: bool,
 }
 

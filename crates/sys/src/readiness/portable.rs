@@ -106,6 +106,15 @@ impl Poller for Portable {
         }
         Ok((connection.into(), peer))
     }
+
+    #[cfg(target_vendor = "apple")]
+    fn prepare(descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        rustix::io::ioctl_fionbio(descriptor, true)?;
+        rustix::net::sockopt::set_socket_nosigpipe(descriptor, true)?;
+        // What is not TCP refuses this, and has no need of it.
+        let _ = rustix::net::sockopt::set_tcp_nodelay(descriptor, true);
+        Ok(())
+    }
 }
 
 /// What wakers ring; `polling` coalesces by itself.

@@ -17,7 +17,8 @@
 //! # assert!(request.starts_with("GET /chat?name=N HTTP/1.1\r\n"));
 //! # let key = request.split("Sec-WebSocket-Key: ").nth(1).unwrap().split('\r').next().unwrap();
 //! # let accept = tidewire_kit::client::accept_for(key);
-//! # server.write(format!("HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n").as_bytes());
+//! # let upgrade = "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+//! # server.write(format!("{upgrade}Sec-WebSocket-Accept: {accept}\r\n\r\n").as_bytes());
 //! # server.write(b"\x81\x05hello");
 //! while client.step() {}
 //! assert!(client.is_open());

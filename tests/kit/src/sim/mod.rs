@@ -152,7 +152,8 @@ impl Network {
         self.kernel.borrow_mut().descriptor_limit = limit;
     }
 
-    /// Whether no worker has anything to do at this moment: no event that a wait would bring, no wake, no timeout that has passed.
+    /// Whether no worker has anything to do at this moment: no event that a wait would bring, no wake, no timeout that has
+    /// passed.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.kernel.borrow_mut().is_idle()
