@@ -7,6 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::dialing::ConnectError;
 use super::local::LocalSocket;
 use crate::http::{Request, Responder};
 
@@ -14,7 +15,11 @@ use crate::http::{Request, Responder};
 pub trait Application {
     /// A request has come. It is answered through the responder, now or later, or upgraded.
     fn fetch(&self, request: Request, responder: Responder);
-    /// A request was upgraded; called inside the upgrade.
+    /// A connection that this side began could not be opened; `close` follows, with 1006.
+    fn connect_failed(&self, socket: &LocalSocket, error: &ConnectError) {
+        let _ = (socket, error);
+    }
+    /// A request was upgraded (called inside the upgrade), or a connection that this side began has opened.
     fn open(&self, socket: &LocalSocket) {
         let _ = socket;
     }

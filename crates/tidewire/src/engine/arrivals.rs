@@ -54,7 +54,7 @@ impl Core {
 
     /// The poller says that something can be done for a connection.
     pub(super) fn ready(self: &Rc<Self>, id: SocketId, event: Event) {
-        if event.writable {
+        if event.writable && !self.dialed(id) {
             let mut state = self.state.borrow_mut();
             let State { table, out, .. } = &mut *state;
             if let Some(connection) = table.find_mut(id) {
@@ -90,11 +90,13 @@ impl Core {
     /// Hands received bytes to the stage that the connection is in.
     fn received(self: &Rc<Self>, id: SocketId, bytes: &mut [u8]) {
         enum To {
+            Dialing,
             Http,
             Frames { early: bool },
             Nobody,
         }
         let to = match self.state.borrow().table.find(id).map(|connection| &connection.stage) {
+            Some(Stage::Dialing(_)) => To::Dialing,
             Some(Stage::Http(_)) => To::Http,
             Some(Stage::Open(early)) => To::Frames { early: early.is_some() },
             Some(Stage::CloseSent) => To::Frames { early: false },
@@ -104,6 +106,7 @@ impl Core {
         match to {
             To::Http => self.http_input(id, bytes),
             _ if bytes.is_empty() => self.lost(id, Happening::EndOfStream),
+            To::Dialing => self.answer_arrived(id, bytes),
             To::Frames { early } => {
                 if early {
                     self.early_bytes(id);

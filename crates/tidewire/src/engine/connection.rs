@@ -8,6 +8,7 @@ use tidewire_proto::state::{Phase, Transport};
 use tidewire_proto::{Receiver, Role};
 use tidewire_sys as sys;
 
+use super::dialing::Dialing;
 use super::outbox::Outbox;
 use super::timer::Tick;
 use crate::http::exchange::Exchange;
@@ -31,6 +32,8 @@ pub(crate) struct Connection {
 
 /// Where a connection is on its way. It only moves downwards.
 pub(crate) enum Stage {
+    /// We connect to a server, or wait for its answer to our handshake.
+    Dialing(Box<Dialing>),
     /// Requests and responses. Empty while the exchange is being polled.
     Http(Option<Box<Exchange>>),
     /// A WebSocket; with the bytes that came before its `open` had returned, until they are dispatched.
@@ -81,10 +84,10 @@ impl Connection {
         }
     }
 
-    /// Where it is in the closing table; `None` while it speaks HTTP.
+    /// Where it is in the closing table; `None` while it speaks HTTP, in either role.
     pub fn phase(&self) -> Option<Phase> {
         match self.stage {
-            Stage::Http(_) => None,
+            Stage::Dialing(_) | Stage::Http(_) => None,
             Stage::Open(_) => Some(Phase::Open),
             Stage::CloseSent => Some(Phase::CloseSent),
             Stage::Ending(_) | Stage::Lingering => Some(Phase::Ending),
@@ -110,7 +113,8 @@ impl Connection {
             Stage::Open(_) => !self.flags.paused,
             _ => !self.flags.blocked,
         };
-        sys::Interest { readable, writable: self.flags.stalled }
+        let connecting = matches!(&self.stage, Stage::Dialing(dialing) if !dialing.is_connected());
+        sys::Interest { readable: readable && !connecting, writable: self.flags.stalled || connecting }
     }
 }
 

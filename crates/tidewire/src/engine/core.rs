@@ -13,6 +13,7 @@ use tidewire_proto::state::{Happening, Report};
 
 use super::application::Application;
 use super::counters::Counters;
+use super::dialing::ConnectError;
 use super::executor::Executor;
 use super::local::LocalSocket;
 use super::mailbox::Mailbox;
@@ -90,6 +91,9 @@ impl Core {
 
     /// The way of every end of a WebSocket: applies the closing table, then tells the application.
     pub fn happen(self: &Rc<Self>, id: SocketId, happening: Happening, code: u16, reason: &str) {
+        if self.is_dialing(id) {
+            return self.give_up_dialing(id);
+        }
         // Built before, because afterwards the connection and its data may be gone.
         let socket = self.local(id);
         let report = self.state.borrow_mut().happen(id, happening, code, reason);
@@ -146,6 +150,7 @@ impl Core {
         match phase {
             None => {}
             Some(Some(_)) => self.happen(id, happening, 1006, ""),
+            Some(None) if self.is_dialing(id) => self.dial_failed(id, ConnectError::from(happening)),
             Some(None) => {
                 self.state.borrow_mut().remove(id, false);
                 self.bury();
@@ -166,6 +171,7 @@ impl Core {
             let phase = self.state.borrow().table.find(id).map(|connection| connection.phase());
             match phase {
                 Some(Some(_)) => self.happen(id, happening, code, reason),
+                Some(None) if self.is_dialing(id) => self.dial_failed(id, ConnectError::Closed),
                 Some(None) => self.end_exchange(id, happening == Happening::LocalTerminate),
                 None => {}
             }

@@ -28,6 +28,8 @@ pub struct LocalSocket {
 /// How far a WebSocket is, with the numbers of the WHATWG standard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadyState {
+    /// We connect to a server, or wait for its answer.
+    Connecting = 0,
     /// It sends and receives.
     Open = 1,
     /// Its Close is sent, the peer's is awaited.
@@ -190,6 +192,7 @@ impl LocalSocket {
     #[must_use]
     pub fn ready_state(&self) -> ReadyState {
         match self.core.state.borrow().table.find(self.id).map(|connection| &connection.stage) {
+            Some(Stage::Dialing(_)) => ReadyState::Connecting,
             Some(Stage::Open(_)) => ReadyState::Open,
             Some(Stage::CloseSent) => ReadyState::Closing,
             _ => ReadyState::Closed,

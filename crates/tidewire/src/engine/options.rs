@@ -27,6 +27,8 @@ pub struct Options {
     pub max_topic_length: usize,
     /// How long to wait for the other side's Close, and for the end of the stream after both. Default 5 s.
     pub close_timeout: Duration,
+    /// How long a connection that this side begins may take until it is open. Default 10 s.
+    pub connect_timeout: Duration,
     /// How long the head of a request may take in all. Default 10 s.
     pub head_timeout: Duration,
     /// How long an HTTP connection may make no progress, whether between requests or within one. Default 10 s; zero: for ever.
@@ -54,6 +56,7 @@ impl Default for Options {
             max_subscriptions: 65_536,
             max_topic_length: 65_536,
             close_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             http_idle_timeout: Duration::from_secs(10),
             max_headers: 100,

@@ -185,13 +185,7 @@ impl Core {
         if std::mem::take(&mut connection.flags.blocked) {
             state.out.watch(connection, id);
         }
-        state.open += 1;
-        state.out.counters.opened.add(1);
-        let idle = state.options.idle_timeout;
-        state.wheel.disarm(id.index());
-        if !idle.is_zero() {
-            state.arm_idle(id);
-        }
+        state.begin_open(id);
         Some(exchange)
     }
 

@@ -206,6 +206,16 @@ impl State {
         }
     }
 
+    /// A WebSocket has opened, in either role.
+    pub fn begin_open(&mut self, id: SocketId) {
+        self.open += 1;
+        self.out.counters.opened.add(1);
+        self.wheel.disarm(id.index());
+        if !self.options.idle_timeout.is_zero() {
+            self.arm_idle(id);
+        }
+    }
+
     /// Applies the closing table to what happened; says what the close handler must be told. `code` and `reason` go into the
     /// Close frame, if one is due: ours, or the error's, or the peer's own.
     pub fn happen(&mut self, id: SocketId, happening: Happening, code: u16, reason: &str) -> Report {

@@ -1,5 +1,6 @@
 //! The worker: one thread's loop, or a guest in a foreign one.
 
+use std::any::Any;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use tidewire_sys::{Endpoint, Event, Interest, Io, ListenOptions, Listening, Sock
 use super::application::{Application, Kind, SendStatus};
 use super::core::Core;
 use super::counters::{Counters, Metrics};
+use super::dialing::{ConnectError, Dial};
 use super::executor::{Executor, Ready};
-use super::local::opcode;
+use super::local::{LocalSocket, opcode};
 use super::mailbox::{Mail, Mailbox};
 use super::options::Options;
 use super::outgoing::Outgoing;
@@ -242,6 +244,15 @@ impl Worker {
         self.poll_woken();
         self.core.settle();
         Ok(())
+    }
+
+    /// Begins a connection to a server. Its handlers are the worker's application: `open`, or `connect_failed` and `close`,
+    /// come in a later turn.
+    ///
+    /// # Errors
+    /// When the system refuses at once.
+    pub fn connect(&mut self, dial: Dial, data: Option<Rc<dyn Any>>) -> Result<LocalSocket, ConnectError> {
+        self.core.connect(dial, data)
     }
 
     /// Sends what was sent outside a turn: a foreign loop calls this before it sleeps.
