@@ -194,6 +194,17 @@ impl Worker {
         state.stopping && state.table.len() == 0
     }
 
+    /// The sockets that it has now, also those that connect or close.
+    pub fn sockets(&self) -> impl Iterator<Item = LocalSocket> + '_ {
+        let ids: Vec<_> = self.core.state.borrow().table.ids().collect();
+        ids.into_iter().map(|id| self.core.local(id))
+    }
+
+    /// Makes the worker finished as soon as it has no connection: for a client, whose connections have begun.
+    pub fn stop_when_empty(&mut self) {
+        self.core.state.borrow_mut().stopping = true;
+    }
+
     /// Connections and open WebSockets now.
     #[must_use]
     pub fn population(&self) -> (usize, usize) {

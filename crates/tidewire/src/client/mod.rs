@@ -1,0 +1,27 @@
+//! The client: the mirror of the server's handlers, on a worker of its own.
+//!
+//! ```
+//! use tidewire::{Client, Server, Upgrade};
+//!
+//! let server = Server::builder()
+//!     .fetch(|req, server| async move { server.upgrade(&req, Upgrade::new(())) })
+//!     .message(|ws, message| { ws.send(message); })
+//!     .bind("127.0.0.1:0")?
+//!     .start()?;
+//!
+//! Client::builder()
+//!     .open(|ws| { ws.send("hello"); })
+//!     .message(|ws, message| {
+//!         assert_eq!(message.text(), "hello");
+//!         ws.close(1000, "done").unwrap();
+//!     })
+//!     .run(&format!("ws://127.0.0.1:{}/", server.port().unwrap()))?;
+//! server.stop();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod builder;
+mod url;
+
+pub use builder::{Client, ClientError};
+pub use url::UrlError;

@@ -1,0 +1,206 @@
+//! The client's role of the engine: against our own server on the simulator, and against a server that misbehaves.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tidewire::engine::{SocketId, Worker};
+use tidewire::sys::{Endpoint, ListenOptions};
+use tidewire::{Client, Server, Upgrade};
+use tidewire_kit::client::accept_for;
+use tidewire_kit::sim::{Faults, Network};
+use tidewire_kit::{Random, for_each_seed};
+
+const LIMIT: Duration = Duration::from_secs(600);
+
+fn anywhere() -> Endpoint {
+    Endpoint::Tcp(([127, 0, 0, 1], 0).into())
+}
+
+/// The simulator's wait returns at once, and remembers until when the worker would have slept.
+fn turn(workers: &mut [Worker]) {
+    workers.iter_mut().for_each(|worker| worker.turn(None).unwrap());
+}
+
+/// What a client's handlers were told, in order.
+type Told = Rc<RefCell<Vec<String>>>;
+
+/// A client that notes what it is told.
+fn noting(told: &Told) -> Client {
+    let note = |what: &'static str| {
+        let told = told.clone();
+        move |text: String| told.borrow_mut().push(format!("{what} {text}").trim_end().to_owned())
+    };
+    let (open, message, close, error) = (note("open"), note("message"), note("close"), note("error"));
+    Client::builder()
+        .open(move |_| open(String::new()))
+        .message(move |_, text| message(text.to_string()))
+        .close(move |_, code, reason| close(format!("{code} {reason}")))
+        .error(move |_, why| error(why.to_string()))
+}
+
+#[test]
+fn messages_go_both_ways_in_order_and_whole_whatever_the_network_does() {
+    for_each_seed(300, |seed| {
+        let network = Network::new(seed, Faults::rough());
+        let (_server, mut workers) = Server::builder()
+            .fetch(|req, server| async move { server.upgrade(&req, Upgrade::new(())) })
+            .open(|ws| {
+                // Glued to the 101, or not, as the network likes.
+                ws.send("welcome");
+            })
+            .message(|ws, message| {
+                ws.send(message);
+            })
+            .embed(vec![Box::new(network.io())]);
+        let endpoint = workers[0].listen(&anywhere(), &ListenOptions::default()).unwrap();
+
+        let mut random = Random::new(seed);
+        let texts: Vec<String> = (0..20).map(|i| format!("{i} {}", "x".repeat(random.below(3000)))).collect();
+        let (sent, got) = (texts.clone(), Rc::new(RefCell::new(Vec::new())));
+        let (log, count) = (got.clone(), texts.len() + 1);
+        let ended = Rc::new(RefCell::new(None));
+        let end = ended.clone();
+        let client = Client::builder()
+            .open(move |ws| sent.iter().for_each(|text| assert!(!ws.send(text).is_dropped())))
+            .message(move |ws, message| {
+                log.borrow_mut().push(message.to_string());
+                if log.borrow().len() == count {
+                    ws.close(1000, "enough").unwrap();
+                }
+            })
+            .close(move |_, code, reason| *end.borrow_mut() = Some((code, reason.to_owned())))
+            .embed(Box::new(network.io()), endpoint, "a", "/")
+            .unwrap();
+        workers.push(client);
+        assert!(network.run(LIMIT, || {
+            turn(&mut workers);
+            ended.borrow().is_some() && workers.iter().all(|worker| worker.population().0 == 0)
+        }));
+        assert_eq!(got.borrow()[0], "welcome");
+        assert_eq!(got.borrow()[1..], texts);
+        assert_eq!(*ended.borrow(), Some((1000, "enough".to_owned())));
+    });
+}
+
+/// A server of raw bytes: answers the handshake with what `answer` makes of its key.
+fn against(seed: u64, answer: impl Fn(&str) -> Vec<u8>, faults: Faults) -> Vec<String> {
+    let network = Network::new(seed, faults);
+    let mut listener = network.listen(&anywhere()).unwrap();
+    let told = Told::default();
+    let mut workers =
+        vec![noting(&told).protocol("one").embed(Box::new(network.io()), listener.local().clone(), "a", "/").unwrap()];
+    let (mut peer, mut request, mut answered) = (None, Vec::new(), false);
+    network.run(LIMIT, || {
+        turn(&mut workers);
+        if peer.is_none() {
+            peer = listener.accept().ok();
+        }
+        if let Some(peer) = &mut peer {
+            request.extend(peer.read());
+            if !answered && request.ends_with(b"\r\n\r\n") {
+                answered = true;
+                let text = String::from_utf8(request.clone()).unwrap();
+                let key = text.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+                peer.write(&answer(key));
+                peer.shutdown();
+            }
+        }
+        told.borrow().iter().any(|line| line.starts_with("close"))
+    });
+    drop(peer);
+    drop(workers);
+    assert_eq!(network.open_sockets(), 0, "seed {seed}");
+    let told = told.borrow().clone();
+    told
+}
+
+fn good(key: &str) -> String {
+    let accept = accept_for(key);
+    format!(
+        "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: one\r\n\r\n"
+    )
+}
+
+#[test]
+fn c32_frames_glued_to_the_101_come_after_open_in_order() {
+    for_each_seed(300, |seed| {
+        let told = against(seed, |key| [good(key).as_bytes(), b"\x81\x01a\x81\x01b\x88\x02\x03\xe8"].concat(), Faults::rough());
+        assert_eq!(told, ["open", "message a", "message b", "close 1000"]);
+    });
+}
+
+#[test]
+fn c29_a_handshake_that_is_not_what_was_asked_for_fails() {
+    let cases: [(&str, fn(&str) -> String, &str); 7] = [
+        ("a status", |_| "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into(), "expected status 101"),
+        ("another key's accept", |_| good("AAAAAAAAAAAAAAAAAAAAAA=="), "Accept"),
+        ("no Connection", |key| good(key).replace("Connection: Upgrade\r\n", ""), "Connection"),
+        ("another protocol", |key| good(key).replace("one", "two"), "subprotocol"),
+        ("an extension", |key| good(key).replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: x\r\n\r\n"), "extension"),
+        ("no HTTP", |_| "SSH-2.0-OpenSSH\r\n\r\n".into(), "no HTTP response"),
+        ("an endless head", |_| format!("HTTP/1.1 101 Go\r\nx: {}", "y".repeat(20_000)), "16 KiB"),
+    ];
+    for (name, answer, expected) in cases {
+        let told = against(1, |key| answer(key).into_bytes(), Faults::none());
+        assert_eq!(told.len(), 2, "{name}: {told:?}");
+        assert!(told[0].starts_with("error") && told[0].contains(expected), "{name}: {told:?}");
+        assert_eq!(told[1], "close 1006", "{name}");
+    }
+}
+
+#[test]
+fn c33_what_a_server_may_not_send_fails_the_connection() {
+    let cases: [(&str, &[u8], &str); 3] = [
+        ("a masked frame", b"\x81\x81\0\0\0\0a", "close 1006"),
+        ("bad UTF-8", b"\x81\x01\xff", "close 1006"),
+        ("a reserved opcode", b"\x83\x00", "close 1006"),
+    ];
+    for (name, frames, expected) in cases {
+        let told = against(1, |key| [good(key).as_bytes(), frames].concat(), Faults::none());
+        assert_eq!(told[0], "open", "{name}");
+        assert!(told[1].starts_with(expected) && told.len() == 2, "{name}: {told:?}");
+    }
+}
+
+#[test]
+fn c31_close_while_connecting_is_an_error_and_1006_later() {
+    let network = Network::new(1, Faults::none());
+    let listener = network.listen(&anywhere()).unwrap();
+    let told = Told::default();
+    let io = Box::new(network.io());
+    let mut worker = noting(&told).embed(io, listener.local().clone(), "a", "/").unwrap();
+    let ids: Vec<SocketId> = worker.sockets().map(|socket| socket.id()).collect();
+    assert_eq!(ids.len(), 1);
+    let socket = worker.sockets().next().unwrap();
+    socket.close(1000, "").unwrap();
+    assert!(told.borrow().is_empty(), "not inside the call");
+    worker.turn(Some(Duration::ZERO)).unwrap();
+    assert_eq!(*told.borrow(), ["error closed before the connection was open", "close 1006"]);
+}
+
+#[test]
+fn c31_a_refused_connection_and_one_that_takes_too_long_are_reported() {
+    let network = Network::new(1, Faults::none());
+    let told = Told::default();
+    let nobody = Endpoint::Tcp(([127, 0, 0, 1], 9).into());
+    let mut workers = vec![noting(&told).embed(Box::new(network.io()), nobody, "a", "/").unwrap()];
+    network.run(LIMIT, || {
+        turn(&mut workers);
+        told.borrow().len() == 2
+    });
+    assert!(told.borrow()[0].contains("refused"), "{:?}", told.borrow());
+    assert_eq!(told.borrow()[1], "close 1006");
+
+    let told = Told::default();
+    let silent = network.listen(&anywhere()).unwrap();
+    let begun = network.now();
+    let mut workers = vec![noting(&told).embed(Box::new(network.io()), silent.local().clone(), "a", "/").unwrap()];
+    network.run(LIMIT, || {
+        turn(&mut workers);
+        told.borrow().len() == 2
+    });
+    assert_eq!(*told.borrow(), ["error the connection was not open in time", "close 1006"]);
+    let took = network.now() - begun;
+    assert!((10..=12).contains(&took.as_secs()), "{took:?}");
+}
