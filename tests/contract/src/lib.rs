@@ -1,1 +1,147 @@
-//! Being built.
+//! What the tests of the contract share: a server on a simulated network, and its clients.
+
+#![forbid(unsafe_code)]
+// A test from end to end: what goes wrong in it has to be loud.
+#![allow(clippy::expect_used)]
+
+use std::time::Duration;
+
+use tidewire::engine::Worker;
+use tidewire::sys::{Endpoint, ListenOptions};
+use tidewire::{Builder, Server};
+use tidewire_kit::client::{Client, Upgrade};
+use tidewire_kit::sim::{Faults, Network, Peer};
+
+/// More virtual time than any test needs.
+pub const LIMIT: Duration = Duration::from_secs(3600);
+
+/// A server whose workers are turned over a simulated network.
+pub struct World {
+    /// The network.
+    pub network: Network,
+    /// Its workers, in one thread.
+    pub workers: Vec<Worker>,
+    /// The server's handle.
+    pub server: Server,
+    /// Where all workers listen.
+    pub endpoint: Endpoint,
+}
+
+impl World {
+    /// Listens on a network that follows from `seed`.
+    ///
+    /// # Panics
+    /// When the simulator refuses to listen.
+    #[must_use]
+    pub fn new<T: 'static>(seed: u64, faults: Faults, workers: usize, builder: Builder<T>) -> Self {
+        let network = Network::new(seed, faults);
+        let ios = (0..workers).map(|_| Box::new(network.io()) as _).collect();
+        let (server, mut workers) = builder.embed(ios);
+        let mut endpoint = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
+        let options = ListenOptions { reuse_port: workers.len() > 1, ..ListenOptions::default() };
+        for worker in &mut workers {
+            endpoint = worker.listen(&endpoint, &options).expect("the port is free");
+        }
+        Self { network, workers, server, endpoint }
+    }
+
+    /// One worker on an honest network: for what does not depend on it.
+    #[must_use]
+    pub fn calm<T: 'static>(builder: Builder<T>) -> Self {
+        Self::new(0, Faults::none(), 1, builder)
+    }
+
+    /// A raw connection.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        self.network.connect(&self.endpoint)
+    }
+
+    /// A client that asks for an upgrade at `/`.
+    #[must_use]
+    pub fn client(&self) -> Client<Peer> {
+        self.client_at("/")
+    }
+
+    /// A client that asks for an upgrade.
+    #[must_use]
+    pub fn client_at(&self, target: &str) -> Client<Peer> {
+        Client::open(self.peer(), &Upgrade::to(target))
+    }
+
+    /// Turns every worker once. The simulator's wait returns at once, and remembers until when the worker would have slept.
+    pub fn turn(&mut self) {
+        turn(&mut self.workers);
+    }
+
+    /// Lets the world run until `done`; whether it came to that.
+    pub fn run(&mut self, mut done: impl FnMut() -> bool) -> bool {
+        let workers = &mut self.workers;
+        self.network.run(LIMIT, || {
+            turn(workers);
+            done()
+        })
+    }
+
+    /// Lets the world and these clients run until `done`.
+    ///
+    /// # Panics
+    /// When it never comes to that; `what` says what was waited for.
+    pub fn until(&mut self, clients: &mut [Client<Peer>], what: &str, mut done: impl FnMut(&[Client<Peer>]) -> bool) {
+        let workers = &mut self.workers;
+        let reached = self.network.run(LIMIT, || {
+            turn(workers);
+            clients.iter_mut().for_each(|client| while client.step() {});
+            done(clients)
+        });
+        assert!(reached, "waited in vain for: {what}");
+    }
+
+    /// Lets the world and these clients run until nothing is left to do; timers are left alone.
+    pub fn settle(&mut self, clients: &mut [Client<Peer>]) {
+        let workers = &mut self.workers;
+        self.network.settle(|| {
+            turn(workers);
+            clients.iter_mut().for_each(|client| while client.step() {});
+        });
+    }
+
+    /// Lets time pass with these clients beside it.
+    pub fn pass(&mut self, time: Duration, clients: &mut [Client<Peer>]) {
+        let end = self.network.now() + time;
+        let (network, workers) = (&self.network, &mut self.workers);
+        network.run(time, || {
+            turn(workers);
+            clients.iter_mut().for_each(|client| while client.step() {});
+            network.now() >= end
+        });
+    }
+
+    /// Stops the server and drops it.
+    ///
+    /// # Panics
+    /// When a socket or a buffer is left, or an open had no close.
+    pub fn end(mut self, clients: Vec<Client<Peer>>) {
+        let mut clients = clients;
+        self.server.stop();
+        let workers = &mut self.workers;
+        let ended = self.network.run(LIMIT, || {
+            turn(workers);
+            clients.iter_mut().for_each(|client| while client.step() {});
+            workers.iter().all(Worker::is_finished)
+        });
+        assert!(ended, "a worker never finished");
+        let metrics = self.server.metrics();
+        assert_eq!(metrics.opened, metrics.ended, "every open has one close: {metrics:?}");
+        assert_eq!(metrics.accepted, metrics.closed, "every connection is closed: {metrics:?}");
+        self.workers.clear();
+        assert_eq!(self.network.open_sockets(), 0, "a descriptor leaks");
+        assert_eq!(self.network.buffers_lent(), 0, "a buffer was not given back");
+    }
+}
+
+fn turn(workers: &mut [Worker]) {
+    for worker in workers {
+        worker.turn(None).expect("a turn outside of handlers works");
+    }
+}

@@ -211,12 +211,13 @@ impl Network {
     fn exhaust(&self, step: &mut impl FnMut() -> bool) -> bool {
         let mut idle_steps = 0;
         loop {
-            let before = self.kernel.borrow().tcp.progress;
+            let (before, told) = (self.kernel.borrow().tcp.progress, self.calls().events);
             if step() {
                 return true;
             }
             let moved = self.kernel.borrow().tcp.progress != before;
-            if !moved && self.is_idle() {
+            // A worker that was told something has yet to say until when it would sleep now.
+            if !moved && self.calls().events == told && self.is_idle() {
                 return false;
             }
             idle_steps = if moved { 0 } else { idle_steps + 1 };
