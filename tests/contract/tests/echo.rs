@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tidewire::{Builder, Server, Upgrade};
 use tidewire_contract::World;
@@ -54,15 +55,16 @@ fn run(seed: u64, faults: Faults, workers: usize) {
     let mut patience: Vec<_> = leave.iter().map(|_| random.below(60)).collect();
     let mut left = Vec::new();
     let mut leave: Vec<_> = leave.into_iter().map(Some).collect();
-    let workers = &mut world.workers;
-    let done = world.network.run(tidewire_contract::LIMIT, || {
+    let (network, workers) = (&world.network, &mut world.workers);
+    let done = network.run(tidewire_contract::LIMIT, || {
         workers.iter_mut().for_each(|worker| worker.turn(None).unwrap());
         stay.iter_mut().for_each(|client| while client.step() {});
         for (i, place) in leave.iter_mut().enumerate() {
             let Some(client) = place else { continue };
             client.step();
             patience[i] = patience[i].saturating_sub(1);
-            if patience[i] == 0 {
+            // A quiet world takes few steps: then they leave by the clock.
+            if patience[i] == 0 || network.now() > Duration::from_secs(20) {
                 left.push((i, client.take_messages()));
                 go(place.take(), &mut random);
             }
