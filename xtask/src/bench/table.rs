@@ -135,7 +135,9 @@ fn number(row: &Row, value: f64) -> String {
 }
 
 fn ratios(spread: Spread) -> String {
-    format!("{:.2} ({:.2}-{:.2})", spread.median, spread.least, spread.most)
+    // A peer may be a hundred times as slow.
+    let decimals = if spread.median < 0.1 { 3 } else { 2 };
+    format!("{:.decimals$} ({:.decimals$}-{:.decimals$})", spread.median, spread.least, spread.most)
 }
 
 #[cfg(test)]
