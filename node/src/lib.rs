@@ -1,1 +1,17 @@
-//! Being built.
+//! The Node-API addon of the npm package `tidewire`: a worker of the engine on Node's own thread.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | [`napi`] | Node-API, wrapped: values in, values out, calls into JavaScript |
+//! | [`uv`] | the handles on Node's event loop that turn and flush the worker |
+//! | [`host`] | one server: its worker, its handles, its end |
+//! | [`application`] | the engine's events as calls of JavaScript |
+//! | [`calls`] | what JavaScript calls |
+//!
+//! `unsafe` is in `napi` and `uv` only. The logic is the engine's; JavaScript's part (lib/) shapes arguments.
+
+mod application;
+mod calls;
+mod host;
+mod napi;
+mod uv;

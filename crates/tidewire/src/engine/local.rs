@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -258,6 +259,47 @@ impl LocalSocket {
 impl fmt::Debug for LocalSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalSocket").field("id", &self.id).field("state", &self.ready_state()).finish()
+    }
+}
+
+/// A worker as code on its own thread reaches it, also while a turn is under way: for a face in another language.
+#[derive(Clone)]
+pub struct LocalWorker {
+    core: Rc<Core>,
+}
+
+impl LocalWorker {
+    pub(crate) fn new(core: Rc<Core>) -> Self {
+        Self { core }
+    }
+
+    /// The handle of a socket, without its data; one that has ended is harmless.
+    #[must_use]
+    pub fn socket(&self, id: SocketId) -> LocalSocket {
+        LocalSocket::new(self.core.clone(), id, None)
+    }
+
+    /// Publishes to everybody on a topic, on all workers.
+    pub fn publish(&self, topic: &str, message: impl Payload) -> SendStatus {
+        self.core.state.borrow_mut().publish(topic, opcode(message.kind()), message.bytes(), None)
+    }
+
+    /// Runs a future on this worker.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        self.core.executor.spawn(Box::pin(future));
+    }
+
+    /// Connections, and open WebSockets, now.
+    #[must_use]
+    pub fn population(&self) -> (usize, usize) {
+        let state = self.core.state.borrow();
+        (state.table.len(), state.open)
+    }
+}
+
+impl fmt::Debug for LocalWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalWorker").field("number", &self.core.number).finish_non_exhaustive()
     }
 }
 

@@ -35,7 +35,7 @@ pub use application::{Application, Kind, Message, Payload, SendStatus};
 pub(crate) use core::Core;
 pub use counters::Metrics;
 pub use dialing::{ConnectError, Dial};
-pub use local::{LocalSocket, ReadyState, SocketError};
+pub use local::{LocalSocket, LocalWorker, ReadyState, SocketError};
 pub use options::Options;
 pub use table::SocketId;
 pub use worker::{Group, Worker, WorkerError};

@@ -89,11 +89,11 @@ impl Core {
             exchange.head_begun = false;
         }
         exchange.awaiting_head = !active;
-        let unread = exchange.pipe().unread();
+        // While hyper does not take what there is, no more is read. Nor is the end of the peer's direction: it stays readable,
+        // and would be told again and again for as long as `fetch` takes.
+        let blocked = exchange.pipe().unread() > 0 || exchange.pipe().has_ended();
         let Some(connection) = state.table.find_mut(id) else { return };
         connection.stage = Stage::Http(Some(exchange));
-        // While hyper does not take what there is, no more is read.
-        let blocked = unread > 0;
         if blocked != connection.flags.blocked {
             connection.flags.blocked = blocked;
             state.out.watch(connection, id);

@@ -249,8 +249,15 @@ impl State {
         };
         // A reason of ours is echoed by nobody: the answer to a Close carries its code only.
         let reason = if close == CloseFrame::Echo { "" } else { reason };
-        let mask = connection.flags.client.then(|| self.out.masks.next());
-        let written = outbox(&mut connection.outbox, &mut self.out.shelf).write(|out| encode_close(out, code, reason, mask));
+        let client = connection.flags.client;
+        let outbox = outbox(&mut connection.outbox, &mut self.out.shelf);
+        if let Some(pong) = outbox.pong.take() {
+            // It waited behind a stall. Nothing may follow a Close (RFC 6455, section 5.5.1), so it goes before.
+            let mask = client.then(|| self.out.masks.next());
+            outbox.write(|out| encode_frame(out, Opcode::Pong, &pong, mask));
+        }
+        let mask = client.then(|| self.out.masks.next());
+        let written = outbox.write(|out| encode_close(out, code, reason, mask));
         debug_assert!(written.is_ok(), "codes and reasons are checked where they enter: {written:?}");
     }
 

@@ -14,13 +14,15 @@ pub struct SocketId {
 }
 
 impl SocketId {
-    /// The id as one number, for the kernel's events.
-    pub(crate) const fn to_bits(self) -> u64 {
+    /// The id as one number, for the kernel's events and for other languages.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
         (self.generation as u64) << 32 | self.index as u64
     }
 
-    /// The inverse of [`SocketId::to_bits`].
-    pub(crate) const fn from_bits(bits: u64) -> Self {
+    /// The inverse of [`SocketId::to_bits`]. A number that never was an id finds no socket.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
         Self { index: bits as u32, generation: (bits >> 32) as u32 }
     }
 

@@ -15,7 +15,7 @@ use super::core::Core;
 use super::counters::{Counters, Metrics};
 use super::dialing::{ConnectError, Dial};
 use super::executor::{Executor, Ready};
-use super::local::{LocalSocket, opcode};
+use super::local::{LocalSocket, LocalWorker, opcode};
 use super::mailbox::{Mail, Mailbox};
 use super::options::Options;
 use super::outgoing::Outgoing;
@@ -198,6 +198,12 @@ impl Worker {
     pub fn sockets(&self) -> impl Iterator<Item = LocalSocket> + '_ {
         let ids: Vec<_> = self.core.state.borrow().table.ids().collect();
         ids.into_iter().map(|id| self.core.local(id))
+    }
+
+    /// A handle for code on this thread.
+    #[must_use]
+    pub fn handle(&self) -> LocalWorker {
+        LocalWorker::new(self.core.clone())
     }
 
     /// Makes the worker finished as soon as it has no connection: for a client, whose connections have begun.

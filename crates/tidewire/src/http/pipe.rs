@@ -39,6 +39,11 @@ impl Pipe {
         self.0.borrow_mut().ended = true;
     }
 
+    /// Whether the peer has ended its direction.
+    pub fn has_ended(&self) -> bool {
+        self.0.borrow().ended
+    }
+
     /// How many bytes of input hyper has not taken.
     pub fn unread(&self) -> usize {
         let flow = self.0.borrow();

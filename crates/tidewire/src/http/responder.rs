@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use http::{HeaderMap, StatusCode};
@@ -29,6 +30,12 @@ impl Responder {
     /// Sends the response. It is ignored when the request has been upgraded or the connection is gone.
     pub fn respond(self, response: Response) {
         self.core.respond(self.ticket, response);
+    }
+
+    /// The address at the other end of the request's connection; `None` on a unix socket, and once it is gone.
+    #[must_use]
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.core.local(self.ticket.id).peer_address()
     }
 
     /// Makes the connection a WebSocket: `open` runs inside this call. `headers` are added to the 101.

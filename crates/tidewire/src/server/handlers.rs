@@ -1,6 +1,6 @@
 //! The handler object of a server, and the application that calls it on each worker.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -65,11 +65,13 @@ pub(crate) struct Typed<T> {
     server: Server,
     /// The socket that was dispatched to last: the messages of one read come one after the other.
     last: RefCell<Option<Ws<T>>>,
+    /// How many sockets have ended: a handler during which one did leaves no `last`, because it may be that one.
+    ends: Cell<u64>,
 }
 
 impl<T: 'static> Typed<T> {
     pub fn new(handlers: Arc<Handlers<T>>, server: Server) -> Self {
-        Self { handlers, server, last: RefCell::new(None) }
+        Self { handlers, server, last: RefCell::new(None), ends: Cell::new(0) }
     }
 
     /// Calls a handler of a socket. A panic goes to the error handler and ends at this socket.
@@ -79,10 +81,13 @@ impl<T: 'static> Typed<T> {
         let Some(ws) = cached.or_else(|| Ws::new(socket.clone(), &self.server)) else {
             return tracing::error!("a socket's data is of another type than the handlers'; was reload given other handlers?");
         };
+        let ends = self.ends.get();
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| handler(&ws))) {
             self.panicked(&ws, &Panic::new(&*payload));
         }
-        self.last.replace(Some(ws));
+        if self.ends.get() == ends {
+            self.last.replace(Some(ws));
+        }
     }
 
     #[cold]
@@ -188,6 +193,7 @@ impl<T: 'static> Application for Typed<T> {
             self.call(socket, |ws| handler(ws, code, reason));
         }
         // A closed socket's data is not kept alive by having been the last.
+        self.ends.set(self.ends.get().wrapping_add(1));
         let last = self.last.take();
         self.last.replace(last.filter(|ws| ws.id() != socket.id()));
     }

@@ -1,0 +1,35 @@
+"use strict";
+// What may be sent, and how it is received.
+
+const KINDS = "a string, Buffer, ArrayBuffer, SharedArrayBuffer, TypedArray or DataView";
+
+/** A string, or a view on the bytes. Throws a TypeError that says what was wrong. */
+function payload(data, what) {
+  if (typeof data === "string" || data instanceof Uint8Array) return data;
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return new Uint8Array(data);
+  if (typeof data?.then === "function") throw new TypeError(`${what} got a Promise: await it first`);
+  throw new TypeError(`${what} expects ${KINDS}, not ${data === null ? "null" : typeof data}`);
+}
+
+/** As payload, but bytes only. */
+function bytes(data, what) {
+  const given = payload(data, what);
+  return typeof given === "string" ? Buffer.from(given) : given;
+}
+
+const RECEIVED = {
+  nodebuffer: (buffer) => buffer,
+  uint8array: (buffer) => new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength),
+  arraybuffer: (buffer) => buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength),
+  blob: (buffer) => new Blob([buffer]),
+};
+
+/** Received bytes in the form that a socket asks for. */
+function received(buffer, binaryType) {
+  return RECEIVED[binaryType](buffer);
+}
+
+const isBinaryType = (name) => Object.hasOwn(RECEIVED, name);
+
+module.exports = { payload, bytes, received, isBinaryType };

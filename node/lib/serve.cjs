@@ -1,0 +1,262 @@
+"use strict";
+// serve(): a server of the engine, and the calls between it and the application.
+
+const native = require("./native.cjs");
+const { payload, received } = require("./data.cjs");
+const { read } = require("./options.cjs");
+const { LazyRequest, bodyArrived, flatHeaders, respond } = require("./request.cjs");
+const { ServerWebSocket } = require("./socket.cjs");
+
+/** How long a graceful stop waits for its sockets, in seconds. */
+const PATIENCE = 10;
+
+class Server {
+  #options;
+  #number;
+  #port;
+  /** Open sockets by their place in the engine's table. */
+  #sockets = [];
+  /** What the upgrade that is under way attaches. */
+  #data;
+  #stopped;
+  #resolve;
+
+  constructor(given) {
+    const options = read(given);
+    this.#options = options;
+    this.#number = native.create(
+      {
+        fetch: (...args) => this.#fetch(...args),
+        body: (number, body) => bodyArrived(this.#number, number, body),
+        open: (low, high, address) => this.#open(low, high, address),
+        message: (low, high, data) => this.#message(low, high, data),
+        drain: (low) => this.#call("drain", this.#sockets[low]),
+        close: (low, high, code, reason) => this.#close(low, code, reason),
+        ping: (low, high, data) => this.#control("ping", low, data),
+        pong: (low, high, data) => this.#control("pong", low, data),
+        stopped: () => this.#end(),
+      },
+      options.hostname,
+      options.port,
+      options.unix,
+      options.flags,
+      options.maxPayloadLength,
+      options.idleTimeout,
+      options.backpressureLimit,
+      options.httpIdleTimeout,
+      options.maxRequestBodySize,
+      options.maxFragments,
+    );
+    this.#port = native.port(this.#number);
+    this.#stopped = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  get port() {
+    return this.#port;
+  }
+
+  get hostname() {
+    return this.#options.unix === undefined ? this.#options.hostname : undefined;
+  }
+
+  get url() {
+    return new URL(this.#options.unix === undefined ? `http://${this.#authority()}/` : `unix://${this.#options.unix}`);
+  }
+
+  get protocol() {
+    return "http";
+  }
+
+  get development() {
+    return this.#options.development;
+  }
+
+  get pendingWebSockets() {
+    return native.population(this.#number, true) ?? 0;
+  }
+
+  get pendingRequests() {
+    return native.population(this.#number, false) ?? 0;
+  }
+
+  #authority() {
+    const { hostname } = this.#options;
+    const name = hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname.includes(":") ? `[${hostname}]` : hostname;
+    return `${name}:${this.#port}`;
+  }
+
+  publish(topic, data) {
+    if (typeof topic !== "string") throw new TypeError("publish expects a topic: a string");
+    return native.serverPublish(this.#number, topic, payload(data, "publish")) ?? 0;
+  }
+
+  subscriberCount(topic) {
+    if (typeof topic !== "string") throw new TypeError("subscriberCount expects a topic: a string");
+    return native.subscriberCount(this.#number, topic) ?? 0;
+  }
+
+  upgrade(request, options = {}) {
+    const number = LazyRequest.number(request);
+    if (number === undefined) throw new TypeError("upgrade expects the request that fetch was given");
+    if (options === null || typeof options !== "object") throw new TypeError("upgrade expects an object of options");
+    // Getters may run code, and even upgrade the same request: they come first.
+    const { data } = options;
+    const headers = flatHeaders(options.headers);
+    const before = this.#data;
+    this.#data = data;
+    try {
+      return native.upgrade(this.#number, number, headers) ?? false;
+    } finally {
+      this.#data = before;
+    }
+  }
+
+  requestIP(request) {
+    return addresses.get(request) ?? null;
+  }
+
+  stop(force = false) {
+    native.stop(this.#number, force ? 0 : PATIENCE);
+    return this.#stopped;
+  }
+
+  ref() {
+    native.keepAlive(this.#number, true);
+    return this;
+  }
+
+  unref() {
+    native.keepAlive(this.#number, false);
+    return this;
+  }
+
+  #end() {
+    native.forget(this.#number);
+    this.#resolve();
+  }
+
+  #fetch(number, method, target, headers, address, port, hasBody) {
+    const server = { number: this.#number, authority: this.#authority() };
+    const request = new LazyRequest(server, number, method, target, headers, hasBody);
+    if (address !== undefined) addresses.set(request, { address, port, family: address.includes(":") ? "IPv6" : "IPv4" });
+    const fail = (error) => this.#failed(number, error);
+    let result;
+    try {
+      result = this.#options.fetch.call(this, request, this);
+    } catch (error) {
+      return fail(error);
+    }
+    if (typeof result?.then === "function") result.then((response) => this.#answer(number, response, fail), fail);
+    else this.#answer(number, result, fail);
+  }
+
+  #answer(number, response, fail) {
+    if (response === undefined || response === null) {
+      // Nothing to do after an upgrade; otherwise the request is answered with an error.
+      return native.respond(this.#number, number, 500, [], "fetch returned no Response and did not upgrade\n");
+    }
+    if (typeof response.status !== "number" || typeof response.arrayBuffer !== "function") {
+      return fail(new TypeError(`fetch must return a Response, or undefined after an upgrade; it returned ${typeof response}`));
+    }
+    try {
+      respond(this.#number, number, response, fail);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  #failed(number, error) {
+    const last = (reason) => {
+      console.error(reason);
+      const text = this.#options.development ? `${reason?.stack ?? reason}\n` : "Internal Server Error\n";
+      native.respond(this.#number, number, 500, ["content-type", "text/plain; charset=utf-8"], text);
+    };
+    if (this.#options.error === undefined) return last(error);
+    let result;
+    try {
+      result = this.#options.error.call(this, error);
+    } catch (reason) {
+      return last(reason);
+    }
+    Promise.resolve(result).then((response) => this.#answer(number, response, last), last);
+  }
+
+  #open(low, high, address) {
+    const ws = new ServerWebSocket(this.#number, low, high, address, this.#data);
+    this.#sockets[low] = ws;
+    this.#call("open", ws);
+  }
+
+  #message(low, high, data) {
+    const ws = this.#sockets[low];
+    const handler = this.#options.handlers.message;
+    if (handler === undefined || ws === undefined) return;
+    if (typeof data !== "string" && ws.binaryType !== "nodebuffer") data = received(data, ws.binaryType);
+    try {
+      const result = handler.call(this.#options.handlers, ws, data);
+      if (typeof result?.then === "function") this.#watch(ws, result);
+    } catch (error) {
+      this.#threw(ws, error);
+    }
+  }
+
+  #close(low, code, reason) {
+    const ws = this.#sockets[low];
+    this.#sockets[low] = undefined;
+    if (ws === undefined) return;
+    ServerWebSocket.end(ws);
+    this.#call("close", ws, code, reason);
+  }
+
+  #control(name, low, data) {
+    const ws = this.#sockets[low];
+    if (ws !== undefined) this.#call(name, ws, received(data, ws.binaryType));
+  }
+
+  #call(name, ws, ...rest) {
+    const handler = this.#options.handlers[name];
+    if (handler === undefined || ws === undefined) return;
+    try {
+      const result = handler.call(this.#options.handlers, ws, ...rest);
+      if (typeof result?.then === "function") this.#watch(ws, result);
+    } catch (error) {
+      this.#threw(ws, error);
+    }
+  }
+
+  /** An async handler that fails goes where a throwing one goes. */
+  #watch(ws, promise) {
+    if (this.#options.handlers.error !== undefined) promise.then(undefined, (error) => this.#threw(ws, error));
+  }
+
+  #threw(ws, error) {
+    const handler = this.#options.handlers.error;
+    if (handler === undefined) return native.fatal(error);
+    try {
+      handler.call(this.#options.handlers, ws, error);
+    } catch (again) {
+      native.fatal(again);
+    }
+  }
+}
+
+for (const symbol of [Symbol.dispose, Symbol.asyncDispose]) {
+  if (symbol !== undefined) {
+    Object.defineProperty(Server.prototype, symbol, {
+      value() {
+        return this.stop(true);
+      },
+    });
+  }
+}
+
+/** Where requests came from. */
+const addresses = new WeakMap();
+
+function serve(options) {
+  return new Server(options);
+}
+
+module.exports = { serve };

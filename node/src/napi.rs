@@ -1,0 +1,389 @@
+//! Node-API, as much of it as is needed, so that the rest of the addon has no `unsafe`.
+//!
+//! An [`Env`] is only made by Node.js calling us, on the thread that it belongs to, and the types here are not `Send`: so
+//! every call below is made on the right thread, with an environment that is alive.
+
+use std::ffi::{c_char, c_void};
+use std::ptr;
+
+use napi_sys as sys;
+
+/// Node's environment: one for each thread of JavaScript.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Env(sys::napi_env);
+
+/// A value of JavaScript's, for as long as the current scope.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Value(sys::napi_value);
+
+/// A function of JavaScript's that is kept alive.
+pub struct Function {
+    env: Env,
+    reference: sys::napi_ref,
+}
+
+/// JavaScript threw, or a value was not what was expected.
+#[derive(Debug)]
+pub struct Failed;
+
+type Result<T> = std::result::Result<T, Failed>;
+
+fn check(status: sys::napi_status) -> Result<()> {
+    if status == sys::Status::napi_ok { Ok(()) } else { Err(Failed) }
+}
+
+/// The signature that Node.js calls.
+pub type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
+
+/// Defines a function for JavaScript: `native!(name, arguments, |env, [a, b]| value)`.
+#[macro_export]
+macro_rules! native {
+    ($(#[$doc:meta])* $name:ident, $count:literal, $body:expr) => {
+        $(#[$doc])*
+        pub unsafe extern "C" fn $name(
+            env: napi_sys::napi_env,
+            info: napi_sys::napi_callback_info,
+        ) -> napi_sys::napi_value {
+            let body: fn($crate::napi::Env, [$crate::napi::Value; $count]) -> Option<$crate::napi::Value> = $body;
+            $crate::napi::enter(env, info, body)
+        }
+    };
+}
+
+/// Runs the body of a function of ours: unpacks its arguments, and keeps a panic from unwinding into Node.js.
+pub fn enter<const N: usize>(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+    body: fn(Env, [Value; N]) -> Option<Value>,
+) -> sys::napi_value {
+    let env = Env(env);
+    let mut values = [Value(ptr::null_mut()); N];
+    let mut count = N;
+    // SAFETY: `info` belongs to this call; the array has room for `count` values, and `Value` has the layout of a
+    // `napi_value`. Node.js fills what was not passed with `undefined`.
+    let status = unsafe {
+        sys::napi_get_cb_info(env.0, info, &raw mut count, values.as_mut_ptr().cast(), ptr::null_mut(), ptr::null_mut())
+    };
+    if check(status).is_err() {
+        return ptr::null_mut();
+    }
+    match std::panic::catch_unwind(|| body(env, values)) {
+        Ok(Some(value)) => value.0,
+        Ok(None) => ptr::null_mut(),
+        Err(_) => {
+            env.throw("Error", "a bug in tidewire: its native part panicked (the message is on standard error)");
+            ptr::null_mut()
+        }
+    }
+}
+
+impl Env {
+    /// A string.
+    pub fn string(self, text: &str) -> Value {
+        let mut value = ptr::null_mut();
+        let (data, length) = (text.as_ptr().cast::<c_char>(), text.len() as isize);
+        // SAFETY: the pointer and the length are those of `text`. ASCII is Latin-1 as it is, and the cheaper way.
+        unsafe {
+            if text.is_ascii() {
+                sys::napi_create_string_latin1(self.0, data, length, &raw mut value);
+            } else {
+                sys::napi_create_string_utf8(self.0, data, length, &raw mut value);
+            }
+        }
+        Value(value)
+    }
+
+    /// A number.
+    pub fn number(self, number: f64) -> Value {
+        let mut value = ptr::null_mut();
+        // SAFETY: writes one value.
+        unsafe { sys::napi_create_double(self.0, number, &raw mut value) };
+        Value(value)
+    }
+
+    /// A small whole number.
+    pub fn uint(self, number: u32) -> Value {
+        let mut value = ptr::null_mut();
+        // SAFETY: writes one value.
+        unsafe { sys::napi_create_uint32(self.0, number, &raw mut value) };
+        Value(value)
+    }
+
+    /// true or false.
+    pub fn boolean(self, is: bool) -> Value {
+        let mut value = ptr::null_mut();
+        // SAFETY: writes one value.
+        unsafe { sys::napi_get_boolean(self.0, is, &raw mut value) };
+        Value(value)
+    }
+
+    /// undefined.
+    pub fn undefined(self) -> Value {
+        let mut value = ptr::null_mut();
+        // SAFETY: writes one value.
+        unsafe { sys::napi_get_undefined(self.0, &raw mut value) };
+        Value(value)
+    }
+
+    /// A Buffer with memory of its own: its `.buffer` holds these bytes and nothing else.
+    pub fn buffer(self, bytes: &[u8]) -> Value {
+        let (mut value, mut data) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: the pointer and the length are those of `bytes`, which are copied.
+        unsafe { sys::napi_create_buffer_copy(self.0, bytes.len(), bytes.as_ptr().cast(), &raw mut data, &raw mut value) };
+        Value(value)
+    }
+
+    /// An array of strings.
+    pub fn strings<'a>(self, strings: impl IntoIterator<Item = &'a str>) -> Value {
+        let mut array = ptr::null_mut();
+        // SAFETY: writes one value.
+        unsafe { sys::napi_create_array(self.0, &raw mut array) };
+        for (index, text) in strings.into_iter().enumerate() {
+            let text = self.string(text);
+            // SAFETY: `array` was made above, `text` belongs to the same scope.
+            unsafe { sys::napi_set_element(self.0, array, index as u32, text.0) };
+        }
+        Value(array)
+    }
+
+    /// Throws an error of a standard class into the JavaScript that called us.
+    pub fn throw(self, class: &str, message: &str) {
+        let Ok(message) = std::ffi::CString::new(message.replace('\0', " ")) else { return };
+        // SAFETY: the message is a C string that lives through the call; no code is given.
+        unsafe {
+            match class {
+                "TypeError" => sys::napi_throw_type_error(self.0, ptr::null(), message.as_ptr()),
+                "RangeError" => sys::napi_throw_range_error(self.0, ptr::null(), message.as_ptr()),
+                _ => sys::napi_throw_error(self.0, ptr::null(), message.as_ptr()),
+            }
+        };
+    }
+
+    /// Hands an error to the process's uncaught-exception path.
+    pub fn fatal(self, error: Value) {
+        // SAFETY: `error` belongs to the current scope.
+        unsafe { sys::napi_fatal_exception(self.0, error.0) };
+    }
+
+    /// Defines a function of ours on an object.
+    pub fn define(self, exports: Value, name: &str, callback: Callback) {
+        let mut function = ptr::null_mut();
+        let Ok(name) = std::ffi::CString::new(name) else { return };
+        // SAFETY: the name lives through both calls; the callback is a function of ours with Node's signature.
+        unsafe {
+            let callback = Some(callback);
+            sys::napi_create_function(self.0, name.as_ptr(), -1, callback, ptr::null_mut(), &raw mut function);
+            sys::napi_set_named_property(self.0, exports.0, name.as_ptr(), function);
+        }
+    }
+
+    /// Runs with a scope of its own for values, as code must that Node.js has not called.
+    pub fn scope<R>(self, run: impl FnOnce() -> R) -> R {
+        let mut scope = ptr::null_mut();
+        // SAFETY: opened and closed here, in order.
+        unsafe { sys::napi_open_handle_scope(self.0, &raw mut scope) };
+        let result = run();
+        // SAFETY: as above.
+        unsafe { sys::napi_close_handle_scope(self.0, scope) };
+        result
+    }
+
+    /// Node's event loop.
+    pub fn event_loop(self) -> *mut c_void {
+        let mut event_loop = ptr::null_mut();
+        // SAFETY: writes one pointer.
+        unsafe { sys::napi_get_uv_event_loop(self.0, &raw mut event_loop) };
+        event_loop.cast()
+    }
+
+    /// Has `hook` called when the environment ends; it must answer with [`CleanupHook::finish`] once it is done.
+    pub fn at_end(
+        self,
+        hook: unsafe extern "C" fn(sys::napi_async_cleanup_hook_handle, *mut c_void),
+        data: *mut c_void,
+    ) -> CleanupHook {
+        let mut handle = ptr::null_mut();
+        // SAFETY: `hook` has the signature that Node.js calls; what `data` points to outlives the hook (the caller's promise,
+        // kept in `uv`: it is freed after the hook is finished).
+        unsafe { sys::napi_add_async_cleanup_hook(self.0, Some(hook), data, &raw mut handle) };
+        CleanupHook(handle)
+    }
+
+    /// The data that the addon keeps for this environment.
+    pub fn instance<T: 'static>(self) -> Option<&'static T> {
+        let mut data: *mut c_void = ptr::null_mut();
+        // SAFETY: the only data ever set is that of `set_instance`, a leaked `T` of the one type that the addon uses; it
+        // lives as long as the environment, and no reference to it leaves the call that asked.
+        unsafe {
+            sys::napi_get_instance_data(self.0, &raw mut data);
+            data.cast::<T>().as_ref()
+        }
+    }
+
+    /// Keeps data for this environment.
+    pub fn set_instance<T: 'static>(self, data: T) {
+        let data = Box::into_raw(Box::new(data));
+        // SAFETY: freed by nobody: an environment ends with its thread or its process, and hooks may still look at it.
+        unsafe { sys::napi_set_instance_data(self.0, data.cast(), None, ptr::null_mut()) };
+    }
+}
+
+/// A registered [`Env::at_end`].
+pub struct CleanupHook(sys::napi_async_cleanup_hook_handle);
+
+impl CleanupHook {
+    /// The hook has done its work, or is not needed any more.
+    pub fn finish(self) {
+        // SAFETY: the handle came from Node.js and is given back once, because this takes `self`.
+        unsafe { sys::napi_remove_async_cleanup_hook(self.0) };
+    }
+}
+
+impl Value {
+    /// A number, or 0.
+    pub fn as_f64(self, env: Env) -> f64 {
+        let mut number = 0.0;
+        // SAFETY: reads one value; another type leaves the 0.
+        unsafe { sys::napi_get_value_double(env.0, self.0, &raw mut number) };
+        number
+    }
+
+    /// A whole number, or 0.
+    pub fn as_u32(self, env: Env) -> u32 {
+        let mut number = 0;
+        // SAFETY: reads one value; another type leaves the 0.
+        unsafe { sys::napi_get_value_uint32(env.0, self.0, &raw mut number) };
+        number
+    }
+
+    /// Whether it is `true`.
+    pub fn is_true(self, env: Env) -> bool {
+        let mut is = false;
+        // SAFETY: reads one value; another type leaves `false`.
+        unsafe { sys::napi_get_value_bool(env.0, self.0, &raw mut is) };
+        is
+    }
+
+    /// Calls `with` with the bytes of a string, as UTF-8, or `None` when it is none. `scratch` saves an allocation.
+    pub fn with_text<R>(self, env: Env, scratch: &mut Vec<u8>, with: impl FnOnce(&str) -> R) -> Option<R> {
+        scratch.resize(scratch.capacity().max(4096), 0);
+        let mut length = 0;
+        // SAFETY: at most `scratch.len()` bytes are written, the closing zero included.
+        let status = unsafe {
+            sys::napi_get_value_string_utf8(env.0, self.0, scratch.as_mut_ptr().cast(), scratch.len(), &raw mut length)
+        };
+        check(status).ok()?;
+        // Node.js stops before a character that does not fit: near the end there may be more.
+        if length + 4 >= scratch.len() {
+            // SAFETY: without a buffer it only tells the length.
+            unsafe { sys::napi_get_value_string_utf8(env.0, self.0, ptr::null_mut(), 0, &raw mut length) };
+            scratch.resize(length + 1, 0);
+            // SAFETY: as above.
+            unsafe {
+                sys::napi_get_value_string_utf8(env.0, self.0, scratch.as_mut_ptr().cast(), scratch.len(), &raw mut length)
+            };
+        }
+        // Node.js gives UTF-8; a lone surrogate has become U+FFFD.
+        let text = std::str::from_utf8(&scratch[..length]).ok()?;
+        Some(with(text))
+    }
+
+    /// A string, or `None`.
+    pub fn as_string(self, env: Env) -> Option<String> {
+        self.with_text(env, &mut Vec::new(), str::to_owned)
+    }
+
+    /// Calls `with` with the bytes of a Buffer or Uint8Array; `None` when it is something else, or detached.
+    pub fn with_bytes<R>(self, env: Env, with: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let (mut data, mut length, mut is) = (ptr::null_mut(), 0, false);
+        // SAFETY: reads one value. Asking anything else for its bytes would end the process.
+        unsafe { sys::napi_is_buffer(env.0, self.0, &raw mut is) };
+        if !is {
+            return None;
+        }
+        // SAFETY: writes a pointer and a length.
+        let status = unsafe { sys::napi_get_buffer_info(env.0, self.0, &raw mut data, &raw mut length) };
+        check(status).ok()?;
+        if data.is_null() || length == 0 {
+            return Some(with(&[]));
+        }
+        // SAFETY: Node.js says that `length` bytes are there; they stay while we are called, because JavaScript does not run
+        // before `with` has returned (it copies or sends them).
+        Some(with(unsafe { std::slice::from_raw_parts(data.cast(), length) }))
+    }
+
+    /// The strings of an array.
+    pub fn as_strings(self, env: Env) -> Option<Vec<String>> {
+        let mut count = 0;
+        // SAFETY: reads one value.
+        check(unsafe { sys::napi_get_array_length(env.0, self.0, &raw mut count) }).ok()?;
+        (0..count)
+            .map(|index| {
+                let mut element = ptr::null_mut();
+                // SAFETY: the index is within the array.
+                check(unsafe { sys::napi_get_element(env.0, self.0, index, &raw mut element) }).ok()?;
+                Value(element).as_string(env)
+            })
+            .collect()
+    }
+
+    /// A property that is a function, kept alive; `None` when it is something else.
+    pub fn function(self, env: Env, name: &str) -> Option<Function> {
+        let name = std::ffi::CString::new(name).ok()?;
+        let (mut value, mut kind, mut reference) = (ptr::null_mut(), 0, ptr::null_mut());
+        // SAFETY: the name lives through the call; the others write what they are asked for.
+        unsafe {
+            check(sys::napi_get_named_property(env.0, self.0, name.as_ptr(), &raw mut value)).ok()?;
+            check(sys::napi_typeof(env.0, value, &raw mut kind)).ok()?;
+            if kind != sys::ValueType::napi_function {
+                return None;
+            }
+            check(sys::napi_create_reference(env.0, value, 1, &raw mut reference)).ok()?;
+        }
+        Some(Function { env, reference })
+    }
+}
+
+impl Function {
+    /// Calls it as an event of its own: when no JavaScript is running, microtasks and nextTick callbacks run after it, before
+    /// the next event. What it throws goes to the uncaught-exception path.
+    pub fn call(&self, arguments: &[Value]) {
+        let env = self.env;
+        let (mut function, mut global, mut result) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        // SAFETY: the reference is held by `self`; the arguments belong to the current scope, and `Value` has the layout of a
+        // `napi_value`.
+        let status = unsafe {
+            sys::napi_get_reference_value(env.0, self.reference, &raw mut function);
+            sys::napi_get_global(env.0, &raw mut global);
+            let (count, values) = (arguments.len(), arguments.as_ptr().cast());
+            sys::napi_make_callback(env.0, ptr::null_mut(), global, function, count, values, &raw mut result)
+        };
+        if status == sys::Status::napi_pending_exception {
+            let mut error = ptr::null_mut();
+            // SAFETY: takes the exception that is pending.
+            unsafe { sys::napi_get_and_clear_last_exception(env.0, &raw mut error) };
+            env.fatal(Value(error));
+        }
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        // SAFETY: made by `function`, deleted once. After the environment's end this fails, harmlessly.
+        unsafe { sys::napi_delete_reference(self.env.0, self.reference) };
+    }
+}
+
+/// Called by Node.js when it loads the addon.
+///
+/// # Safety
+/// Only Node.js calls this, with a live environment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn napi_register_module_v1(env: sys::napi_env, exports: sys::napi_value) -> sys::napi_value {
+    static LOADED: std::sync::OnceLock<()> = std::sync::OnceLock::new();
+    // SAFETY: finds Node-API in the process that has loaded us; the library is the process itself and stays.
+    LOADED.get_or_init(|| std::mem::forget(unsafe { sys::setup() }));
+    crate::calls::register(Env(env), Value(exports));
+    exports
+}
