@@ -4,16 +4,35 @@
 // A test from end to end: what goes wrong in it has to be loud.
 #![allow(clippy::expect_used)]
 
+mod notes;
+
 use std::time::Duration;
 
+pub use notes::Notes;
 use tidewire::engine::Worker;
 use tidewire::sys::{Endpoint, ListenOptions};
-use tidewire::{Builder, Server};
+use tidewire::{Builder, Server, Upgrade as Upgraded};
 use tidewire_kit::client::{Client, Upgrade};
 use tidewire_kit::sim::{Faults, Network, Peer};
 
 /// More virtual time than any test needs.
 pub const LIMIT: Duration = Duration::from_secs(3600);
+
+/// A server that upgrades every request and attaches nothing.
+#[must_use]
+pub fn upgrading() -> Builder<()> {
+    Server::builder().fetch(|req, server| async move { server.upgrade(&req, Upgraded::new(())) })
+}
+
+/// The same, with `open`, `message` and `close` noted as `open`, `message TEXT` and `close CODE REASON`.
+#[must_use]
+pub fn noting(notes: &Notes) -> Builder<()> {
+    let (open, message, close) = (notes.clone(), notes.clone(), notes.clone());
+    upgrading()
+        .open(move |_| open.add("open"))
+        .message(move |_, text| message.add(format!("message {text}")))
+        .close(move |_, code, reason| close.add(format!("close {code} {reason}").trim_end()))
+}
 
 /// A server whose workers are turned over a simulated network.
 pub struct World {
