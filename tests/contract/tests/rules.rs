@@ -304,22 +304,21 @@ fn a_handler_may_turn_another_worker() {
     }
     world.turn();
     clients.iter_mut().for_each(|client| while client.step() {});
-    let answered = clients.iter().filter(|client| client.messages().first() == Some(&Message::Text("1 hello".into()))).count();
+    let own = Message::Text("1 hello".into());
+    let answered = clients.iter().filter(|client| client.messages().contains(&own)).count();
     assert_eq!(answered, clients.len(), "what both workers' handlers sent left in the turn of one");
     world.workers.extend(OTHER.take());
     world.settle(&mut clients);
+    let everybody = clients.len();
     for client in &mut clients {
         let messages = client.take_messages();
-        let own = messages.iter().position(|message| *message == Message::Text("1 hello".into())).unwrap();
-        assert_eq!(messages[own..own + 3], texts(&["1 hello", "2", "3"]));
-        assert_eq!(messages.len(), 2 + clients_published(&messages));
+        let at = messages.iter().position(|message| *message == own).unwrap();
+        assert_eq!(messages[at..at + 3], texts(&["1 hello", "2", "3"]));
+        let published = messages.iter().filter(|message| **message == Message::Text("2".into())).count();
+        assert_eq!(published, everybody, "each handler's publish reaches everybody");
+        assert_eq!(messages.len(), 2 + published);
     }
     world.end(clients);
-}
-
-/// How many of these were published.
-fn clients_published(messages: &[Message]) -> usize {
-    messages.iter().filter(|message| **message == Message::Text("2".into())).count()
 }
 
 // Upgrades.
