@@ -277,7 +277,7 @@ test("a wrong option is named, with what was expected", () => {
     [{ fetch() {}, port: 70000 }, /port must be a whole number from 0 to 65535, not 70000/],
     [{ fetch() {}, websocket: { message: 1 } }, /websocket.message must be a function, not 1/],
     [{ fetch() {}, websocket: { idleTimeout: "60" } }, /websocket.idleTimeout must be a number/],
-    [{ fetch() {}, unix: "/tmp/x", port: 1 }, /unix excludes port/],
+    [{ fetch() {}, unix: "./x.sock", port: 1 }, /unix excludes port/],
   ];
   for (const [options, message] of cases) assert.throws(() => serve(options), message);
 });

@@ -12,11 +12,18 @@ pub use notes::Notes;
 use tidewire::engine::Worker;
 use tidewire::sys::{Endpoint, ListenOptions};
 use tidewire::{Builder, Server, Upgrade as Upgraded};
-use tidewire_kit::client::{Client, Upgrade};
+use tidewire_kit::client::{Client, Message, Upgrade};
+use tidewire_kit::http::{self, Response};
 use tidewire_kit::sim::{Faults, Network, Peer};
 
 /// More virtual time than any test needs.
 pub const LIMIT: Duration = Duration::from_secs(3600);
+
+/// Text messages, as a client would have received them.
+#[must_use]
+pub fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Vec<Message> {
+    texts.into_iter().map(|text| Message::Text(text.into())).collect()
+}
 
 /// A server that upgrades every request and attaches nothing.
 #[must_use]
@@ -86,6 +93,35 @@ impl World {
     #[must_use]
     pub fn client_at(&self, target: &str) -> Client<Peer> {
         Client::open(self.peer(), &Upgrade::to(target))
+    }
+
+    /// A client that is open.
+    ///
+    /// # Panics
+    /// When the upgrade never comes about.
+    #[must_use]
+    pub fn opened(&mut self) -> Client<Peer> {
+        let mut client = [self.client()];
+        self.until(&mut client, "an upgrade", |client| client[0].is_open());
+        let [client] = client;
+        client
+    }
+
+    /// Sends raw bytes on a connection of their own and reads one response.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn ask(&mut self, request: &[u8]) -> Response {
+        let mut peer = self.peer();
+        peer.write(request);
+        let (mut received, mut response) = (Vec::new(), None);
+        let answered = self.run(|| {
+            received.extend(peer.read());
+            response = http::parse(&received, peer.is_at_end());
+            response.is_some()
+        });
+        assert!(answered, "no response to {:?}", String::from_utf8_lossy(request));
+        response.expect("it was answered").0
     }
 
     /// Turns every worker once. The simulator's wait returns at once, and remembers until when the worker would have slept.

@@ -1,5 +1,7 @@
 //! The client's role of the engine: against our own server on the simulator, and against a server that misbehaves.
 
+#![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The echo program under faults: nothing is lost, reordered or delivered twice, and every open has one close.
 
+#![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! HTTP beside the WebSocket: keep-alive, pipelining, HEAD, limits, errors, and what follows a refused upgrade.
 
+#![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 

@@ -2,6 +2,8 @@
 //!
 //! A test of its own process (nextest), so that what it measures is its own.
 
+#![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
+
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

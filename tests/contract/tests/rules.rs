@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tidewire::engine::Worker;
 use tidewire::{Builder, ReadyState, SendStatus, Server, Upgrade, UpgradeError, Ws};
-use tidewire_contract::{Notes, World, noting, upgrading};
+use tidewire_contract::{Notes, World, noting, texts, upgrading};
 use tidewire_kit::client::frame::{FIN, Length, TEXT, encode};
 use tidewire_kit::client::{Client, Ended, Message};
 use tidewire_kit::for_each_seed;
@@ -33,23 +33,11 @@ fn kept() -> Vec<Ws<()>> {
     SOCKETS.with_borrow(Clone::clone)
 }
 
-/// An open client.
-fn opened(world: &mut World) -> Client<Peer> {
-    let mut client = [world.client()];
-    world.until(&mut client, "the upgrade", |client| client[0].is_open());
-    let [client] = client;
-    client
-}
-
 /// Text frames that arrive in one piece.
 fn send_together(client: &mut Client<Peer>, texts: &[&str]) {
     let frames: Vec<u8> =
         texts.iter().flat_map(|text| encode(FIN | TEXT, Length::Minimal, Some([7; 4]), text.as_bytes())).collect();
     client.send_bytes(&frames);
-}
-
-fn texts(texts: &[&str]) -> Vec<Message> {
-    texts.iter().map(|text| Message::Text((*text).to_owned())).collect()
 }
 
 // What a handler does to its own socket, and to others.
@@ -70,7 +58,7 @@ fn a_handler_that_closes_its_socket_gets_nothing_more_not_even_from_the_same_rea
                 inner.add("returned");
             }
         }));
-        let mut client = opened(&mut world);
+        let mut client = world.opened();
         let received = world.network.calls().recvs;
         send_together(&mut client, &["first", "end", "late", "later"]);
         world.turn();
@@ -94,7 +82,7 @@ fn a_socket_that_another_of_the_same_batch_cuts_off_gets_nothing_more() {
         inner.add(format!("message {text}"));
         kept().iter().filter(|other| other.id() != ws.id()).for_each(|other| other.terminate());
     }));
-    let mut clients: Vec<_> = (0..5).map(|_| opened(&mut world)).collect();
+    let mut clients: Vec<_> = (0..5).map(|_| world.opened()).collect();
     for client in &mut clients {
         send_together(client, &["one", "two"]);
     }
@@ -153,7 +141,7 @@ fn close_and_terminate_inside_close_do_nothing_more() {
         assert_eq!(ws.send("too late"), SendStatus::Dropped);
         inner.add(format!("{:?}", ws.ready_state()));
     }));
-    let mut clients = vec![opened(&mut world)];
+    let mut clients = vec![world.opened()];
     clients[0].close(3000, "theirs");
     world.settle(&mut clients);
     assert_eq!(notes.all()[1], "close 3000 theirs");
@@ -169,7 +157,7 @@ fn a_handler_that_pauses_its_socket_gets_the_rest_of_the_read_after_resume() {
         inner.add(format!("message {text}"));
         ws.pause();
     }));
-    let mut clients = vec![opened(&mut world)];
+    let mut clients = vec![world.opened()];
     send_together(&mut clients[0], &["1", "2", "3"]);
     world.settle(&mut clients);
     assert_eq!(notes.all(), ["message 1"]);
@@ -201,10 +189,10 @@ fn a_destructor_of_a_sockets_data_may_use_the_server() {
         })
         .message(|ws, _| ws.terminate());
     let mut world = World::calm(builder);
-    let mut clients = vec![opened(&mut world), opened(&mut world)];
+    let mut clients = vec![world.opened(), world.opened()];
     clients[0].send_text("cut me off");
     world.settle(&mut clients);
-    assert_eq!(clients[1].take_messages(), texts(&["somebody is gone"]));
+    assert_eq!(clients[1].take_messages(), texts(["somebody is gone"]));
     world.end(clients);
 }
 
@@ -254,7 +242,7 @@ fn after_reload_from_a_handler_the_new_handlers_get_the_next_message() {
         // Whoever reloads finishes as it is, with everything that it holds.
         old.add(format!("old still {text}"));
     }));
-    let mut clients = vec![opened(&mut world)];
+    let mut clients = vec![world.opened()];
     clients[0].send_text("1");
     world.settle(&mut clients);
     clients[0].send_text("2");
@@ -313,7 +301,7 @@ fn a_handler_may_turn_another_worker() {
     for client in &mut clients {
         let messages = client.take_messages();
         let at = messages.iter().position(|message| *message == own).unwrap();
-        assert_eq!(messages[at..at + 3], texts(&["1 hello", "2", "3"]));
+        assert_eq!(messages[at..at + 3], texts(["1 hello", "2", "3"]));
         let published = messages.iter().filter(|message| **message == Message::Text("2".into())).count();
         assert_eq!(published, everybody, "each handler's publish reaches everybody");
         assert_eq!(messages.len(), 2 + published);
@@ -395,7 +383,7 @@ fn an_upgrade_on_another_thread_is_refused_and_leaves_the_request_as_it_is() {
         }
     });
     let mut world = World::calm(builder);
-    let clients = vec![opened(&mut world)];
+    let clients = vec![world.opened()];
     assert_eq!(notes.all(), ["refused", "open"]);
     world.end(clients);
 }
@@ -455,7 +443,7 @@ fn a_second_upgrade_finds_the_request_gone() {
         }
     });
     let mut world = World::calm(builder);
-    let mut clients = vec![opened(&mut world)];
+    let mut clients = vec![world.opened()];
     assert_eq!(notes.all(), ["open", "second Gone"]);
     clients[0].send_text("still whole");
     world.settle(&mut clients);
@@ -505,7 +493,7 @@ fn what_is_sent_in_one_turn_leaves_in_one_call() {
             ws.send(&*format!("{text} {i}"));
         });
     }));
-    let mut clients = vec![opened(&mut world)];
+    let mut clients = vec![world.opened()];
     let before = world.network.calls().sends;
     // Five messages in one read, ten answers to each.
     send_together(&mut clients[0], &["a", "b", "c", "d", "e"]);
@@ -527,14 +515,14 @@ fn the_upgrade_leaves_in_one_call_with_what_open_sends() {
     let mut clients = vec![world.client()];
     world.settle(&mut clients);
     assert_eq!(world.network.calls().sends, 1);
-    assert_eq!(clients[0].take_messages(), texts(&["welcome", "to you"]));
+    assert_eq!(clients[0].take_messages(), texts(["welcome", "to you"]));
     world.end(clients);
 }
 
 #[test]
 fn what_is_sent_outside_a_turn_leaves_with_flush_or_before_the_worker_sleeps() {
     let mut world = World::calm(keeping(upgrading()));
-    let mut clients = vec![opened(&mut world)];
+    let mut clients = vec![world.opened()];
     let ws = kept().remove(0);
     let before = world.network.calls();
     assert_eq!(ws.send("one"), SendStatus::Sent(3));
@@ -544,12 +532,12 @@ fn what_is_sent_outside_a_turn_leaves_with_flush_or_before_the_worker_sleeps() {
     let calls = world.network.calls() - before;
     assert_eq!((calls.sends, calls.waits), (1, 0), "flushed, and no turn was needed");
     while clients[0].step() {}
-    assert_eq!(clients[0].take_messages(), texts(&["one", "two"]));
+    assert_eq!(clients[0].take_messages(), texts(["one", "two"]));
     // Without a flush, the next turn does it before it waits, so that the worker never sleeps on what is queued.
     ws.send("three");
     world.turn();
     while clients[0].step() {}
-    assert_eq!(clients[0].take_messages(), texts(&["three"]));
+    assert_eq!(clients[0].take_messages(), texts(["three"]));
     drop(ws);
     SOCKETS.take();
     world.end(clients);
@@ -558,7 +546,7 @@ fn what_is_sent_outside_a_turn_leaves_with_flush_or_before_the_worker_sleeps() {
 #[test]
 fn a_handle_of_another_thread_wakes_the_worker_and_is_flushed_by_its_turn() {
     let mut world = World::calm(keeping(upgrading()));
-    let mut clients = vec![opened(&mut world)];
+    let mut clients = vec![world.opened()];
     let handle = kept()[0].handle();
     std::thread::spawn(move || (0..3).for_each(|i| assert!(handle.send(&*i.to_string())))).join().unwrap();
     assert!(!world.network.is_idle(), "the worker was woken");
@@ -566,7 +554,7 @@ fn a_handle_of_another_thread_wakes_the_worker_and_is_flushed_by_its_turn() {
     world.turn();
     assert_eq!(world.network.calls().sends - before, 1);
     world.settle(&mut clients);
-    assert_eq!(clients[0].take_messages(), texts(&["0", "1", "2"]));
+    assert_eq!(clients[0].take_messages(), texts(["0", "1", "2"]));
     SOCKETS.take();
     world.end(clients);
 }
@@ -588,14 +576,14 @@ fn cork_gives_its_value_passes_panics_on_and_runs_on_a_closed_socket_too() {
         ws.close(1000, "").unwrap();
         inner.add(format!("{:?}", ws.cork(|ws| ws.send("4"))));
     }));
-    let mut clients = vec![opened(&mut world)];
+    let mut clients = vec![world.opened()];
     let before = world.network.calls().sends;
     clients[0].send_text("go");
     world.turn();
     assert_eq!(world.network.calls().sends - before, 1);
     world.settle(&mut clients);
     assert_eq!(notes.all()[1..], ["value 42", "panic \"mine\"", "close 1000", "Dropped"]);
-    assert_eq!(clients[0].take_messages(), texts(&["1", "2", "3"]));
+    assert_eq!(clients[0].take_messages(), texts(["1", "2", "3"]));
     world.end(clients);
 }
 
@@ -613,7 +601,7 @@ fn sends_and_publishes_of_a_turn_keep_their_order() {
                 }
             }),
     );
-    let mut clients = vec![opened(&mut world), opened(&mut world)];
+    let mut clients = vec![world.opened(), world.opened()];
     clients[0].send_text("go");
     world.settle(&mut clients);
     let published = (0..20).map(|round| format!("publish {round}"));
@@ -682,14 +670,14 @@ fn a_socket_that_outlives_its_connection_and_its_worker_is_harmless() {
     }
     let notes = Notes::default();
     let mut world = World::calm(keeping(noting(&notes)));
-    let mut clients = vec![opened(&mut world)];
+    let mut clients = vec![world.opened()];
     kept()[0].subscribe("room");
     clients.remove(0).into_wire().reset();
     world.settle(&mut []);
     let ws = kept().remove(0);
     check(&ws);
     // Its place in the table is taken by another connection, which must not be mistaken for it.
-    let clients = vec![opened(&mut world)];
+    let clients = vec![world.opened()];
     check(&ws);
     assert!(clients[0].is_open());
     world.end(clients);

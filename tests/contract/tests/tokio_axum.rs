@@ -1,5 +1,7 @@
 //! Beside tokio: `serve` on both flavours of runtime, `run` refused where it would block, and an axum router for the rest.
 
+#![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
+
 use std::time::Duration;
 
 use tidewire::server::RunError;

@@ -1,0 +1,136 @@
+//! The `tidewire` command as a process: what it prints, serves, and how it ends.
+
+#![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use tidewire_kit::client::{Message, Upgrade};
+use tidewire_kit::real::{Client, request};
+
+/// A server that is ended with its test.
+struct Process {
+    child: Child,
+    line: String,
+    address: SocketAddr,
+}
+
+impl Process {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let authority = line.trim_end().rsplit("http://").next().unwrap().trim_end_matches('/').replace("localhost", "127.0.0.1");
+        let address = authority.parse().unwrap_or_else(|_| panic!("no address in {line:?}"));
+        Self { child, line, address }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidewire"));
+    command.args(arguments).env_remove("RUST_LOG").env_remove("NO_COLOR").env_remove("TIDEWIRE_PORT");
+    command
+}
+
+fn text(text: &str) -> Message {
+    Message::Text(text.to_owned())
+}
+
+#[test]
+fn echo_says_where_it_listens_and_echoes_text_and_binary() {
+    for workers in ["1", "4"] {
+        let server = Process::start(&["echo", "--host", "127.0.0.1", "--port", "0", "--workers", workers]);
+        assert_eq!(server.line, format!("tidewire echo is listening on http://{}/\n", server.address));
+        let mut client = Client::connect(server.address);
+        client.send_text("hello");
+        client.send_binary(&[0, 255]);
+        assert_eq!(client.next_messages(2), [text("hello"), Message::Binary(vec![0, 255])]);
+    }
+}
+
+#[test]
+fn chat_serves_its_page_and_its_room_at_any_path() {
+    for workers in ["1", "4"] {
+        let server = Process::start(&["chat", "--host", "127.0.0.1", "--port", "0", "--workers", workers]);
+        let page = request(server.address, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+        assert!(page.text().contains("<title>"), "{}", page.text());
+        assert_eq!(request(server.address, b"GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").status, 404);
+        assert_eq!(request(server.address, b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").status, 405);
+
+        let mut ada = Client::connect_with(server.address, &Upgrade::to("/chat?name=Ada%20L."));
+        assert_eq!(ada.next_message(), text("Ada L. has entered the chat"));
+        let mut bob = Client::connect_with(server.address, &Upgrade::to("/anywhere?name=Bob"));
+        assert_eq!(bob.next_message(), text("Bob has entered the chat"));
+        assert_eq!(ada.next_message(), text("Bob has entered the chat"));
+        ada.send_text("hello");
+        assert_eq!((ada.next_message(), bob.next_message()), (text("Ada L.: hello"), text("Ada L.: hello")));
+        bob.close(1000, "");
+        assert_eq!(ada.next_message(), text("Bob has left the chat"));
+    }
+}
+
+#[test]
+fn signals_close_the_sockets_with_1001_and_end_the_process() {
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
+        let mut server = Process::start(&["chat", "--host", "127.0.0.1", "--port", "0", "--workers", "2"]);
+        let mut clients: Vec<_> = (0..5).map(|_| Client::connect(server.address)).collect();
+        server.signal(signal);
+        for client in &mut clients {
+            assert_eq!(client.wait_ended().and_then(|close| close.code), Some(1001));
+        }
+        assert!(server.child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_taken_port_is_a_clear_error_also_for_several_workers() {
+    let server = Process::start(&["echo", "--host", "127.0.0.1", "--port", "0", "--workers", "2"]);
+    let port = server.address.port().to_string();
+    for workers in ["1", "2"] {
+        let output = command(&["chat", "--host", "127.0.0.1", "--port", &port, "--workers", workers]).output().unwrap();
+        assert!(!output.status.success());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(&format!("127.0.0.1:{port}")) && error.contains("something listens there already"), "{error}");
+    }
+}
+
+#[test]
+fn the_log_follows_rust_log_and_has_no_colours_where_nobody_sees_them() {
+    let mut child = command(&["echo", "--host", "127.0.0.1", "--port", "0"])
+        .env("RUST_LOG", "info")
+        .env("NO_COLOR", "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+    let mut log = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(log.contains("closing all sockets"), "{log}");
+    assert!(!log.contains('\x1b') && !line.contains('\x1b'), "{log}{line}");
+}
+
+#[test]
+fn a_silent_socket_is_closed_after_the_idle_timeout_that_was_asked_for() {
+    let server = Process::start(&["echo", "--host", "127.0.0.1", "--port", "0", "--idle-timeout", "1"]);
+    let mut client = Client::connect(server.address);
+    client.answer_nothing();
+    client.wait_until("the end of a silent connection", |client| client.ended().is_some());
+}
