@@ -6,9 +6,10 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use super::table::SocketId;
 
@@ -149,7 +150,11 @@ impl Executor {
             }
         };
         let Some((mut task, waker)) = taken else { return };
-        let poll = task.as_mut().poll(&mut Context::from_waker(&waker));
+        let poll = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut Context::from_waker(&waker)))).unwrap_or_else(|_| {
+            // One task's panic must not take the worker's sockets with it. The panic hook has said what happened.
+            tracing::error!("a spawned future panicked and is dropped");
+            Poll::Ready(())
+        });
         let mut tasks = self.tasks.borrow_mut();
         let Some(slot) = tasks.slots.get_mut(at as usize) else { return };
         if poll.is_pending() && slot.living {
@@ -193,7 +198,6 @@ mod tests {
     use super::*;
     use std::cell::Cell;
     use std::rc::Rc;
-    use std::task::Poll;
 
     fn run(executor: &Executor) {
         while let Some(ready) = executor.queue().pop() {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -196,7 +197,9 @@ impl HttpBody for Tracked {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        // A stream that panics ends its response, and nothing else: hyper cuts the connection off after an error.
+        let poll = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.body).poll_frame(context)));
+        poll.unwrap_or_else(|_| Poll::Ready(Some(Err(BodyError::new("the stream of a response's body panicked")))))
     }
 
     fn is_end_stream(&self) -> bool {
