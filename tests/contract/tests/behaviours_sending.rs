@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tidewire::{Body, Builder, Response, SendStatus, Server, SocketError, Upgrade, Ws};
+use tidewire::{Body, Builder, Response, SendStatus, SocketError, Upgrade, Ws};
 use tidewire_contract::{Notes, World, noting, texts, upgrading};
 use tidewire_kit::client::frame::{BINARY, CLOSE, FIN, Length, PING, PONG, TEXT, encode};
 use tidewire_kit::client::{Client, Ended, Message};
@@ -523,7 +523,6 @@ fn c18_a_body_whose_stream_panics_ends_its_response_alone() {
             peer.is_at_end() || peer.is_reset()
         }));
         let received = String::from_utf8(received).unwrap();
-        assert!(received.starts_with("HTTP/1.1 200"), "{received:?}");
         assert!(!received.ends_with("0\r\n\r\n"), "it is not passed off as whole: {received:?}");
     });
 }
