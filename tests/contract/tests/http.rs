@@ -9,7 +9,7 @@ use tidewire::server::{FetchError, Running};
 use tidewire::{Builder, IntoReply, Response, Server, Upgrade};
 use tidewire_kit::client::Wire;
 use tidewire_kit::http::Response as Answer;
-use tidewire_kit::real::{Connection, request};
+use tidewire_kit::real::{Connection, request, wait_until};
 
 /// A server for one test; stopped when the test is over.
 struct Site(Option<Running>);
@@ -143,6 +143,47 @@ fn a_failed_fetch_tells_the_peer_nothing_and_the_handler_everything() {
 
     let site = Site::new(failing().fetch_error(|error| Response::new(error.to_string().into())));
     assert!(site.ask(&get("/panic")).text().contains("10.1.2.3"));
+}
+
+#[test]
+fn several_addresses_are_one_server_and_a_unix_socket_is_spread_over_the_workers() {
+    let path = std::env::temp_dir().join(format!("tidewire-{}.sock", std::process::id()));
+    let builder = paths().workers(4).listen(path.as_path()).unwrap();
+    let site = Site::new(builder);
+    assert_eq!(site.server().endpoints().len(), 2);
+    for i in 0..8 {
+        let mut connection = Connection::unix(&path).unwrap();
+        connection.send(&get(&format!("/unix/{i}")));
+        assert_eq!(connection.read_response().text(), format!("/unix/{i}"));
+        assert_eq!(site.ask(&get("/tcp")).text(), "/tcp");
+    }
+    assert_eq!(site.server().metrics().handed_out, 8);
+    drop(site);
+    assert!(!path.exists(), "the file goes with its listener");
+}
+
+#[test]
+fn pending_requests_are_those_that_fetch_is_not_done_with() {
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(Some(gate));
+    let site = Site::new(Server::builder::<()>().fetch(move |_, _| {
+        let gate = gate.lock().unwrap().take();
+        let (wake, woken) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            gate.map(|gate| gate.recv());
+            wake.send(())
+        });
+        async move {
+            woken.await.unwrap();
+            "done"
+        }
+    }));
+    let mut connection = Connection::tcp(site.address()).unwrap();
+    connection.send(&get("/"));
+    wait_until("the request", || site.server().pending_requests() == 1);
+    open.send(()).unwrap();
+    assert_eq!(connection.read_response().text(), "done");
+    wait_until("its end", || site.server().pending_requests() == 0);
 }
 
 #[test]

@@ -83,6 +83,8 @@ counters! {
     closed,
     /// Requests given to `fetch`.
     requests,
+    /// Requests that `fetch` is done with: answered, upgraded, or dropped.
+    requests_done,
     /// Upgrades to WebSocket, each with one `open`.
     opened,
     /// WebSockets whose `close` handler has run.

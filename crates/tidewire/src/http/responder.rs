@@ -54,6 +54,7 @@ impl Responder {
 
 impl Drop for Responder {
     fn drop(&mut self) {
+        self.core.counters.requests_done.add(1);
         self.core.abandon(self.ticket);
     }
 }

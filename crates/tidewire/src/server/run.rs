@@ -157,6 +157,13 @@ impl Server {
         self.0.group.metrics()
     }
 
+    /// How many requests `fetch` is not done with.
+    #[must_use]
+    pub fn pending_requests(&self) -> u64 {
+        let metrics = self.metrics();
+        metrics.requests.saturating_sub(metrics.requests_done)
+    }
+
     /// How many WebSockets are open.
     #[must_use]
     pub fn pending_web_sockets(&self) -> u64 {
