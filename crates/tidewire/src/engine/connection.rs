@@ -102,6 +102,11 @@ impl Connection {
         matches!(self.stage, Stage::Open(_))
     }
 
+    /// Whether what is sent to it can still arrive: it is open, and the kernel has not declared it lost in this turn.
+    pub fn is_sending(&self) -> bool {
+        self.is_open() && !self.flags.lost
+    }
+
     pub fn queued(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.queued())
     }

@@ -148,8 +148,11 @@ pub(crate) struct Shelf {
 impl Shelf {
     /// How many are kept: enough for a publish to a large room to allocate nothing.
     const KEPT: usize = 8 * 1024;
-    /// An outbox with more storage than this is not kept.
+    /// An outbox with more storage than this is not kept, or once there are some, than the smaller number: after a burst to a
+    /// large room the many must not hold what only a few need.
     const KEPT_BYTES: usize = 16 * 1024;
+    const KEPT_BYTES_OF_MANY: usize = 256;
+    const MANY: usize = 64;
 
     #[inline]
     pub fn take(&mut self) -> Box<Outbox> {
@@ -159,7 +162,8 @@ impl Shelf {
     #[inline]
     pub fn put(&mut self, outbox: Box<Outbox>) {
         debug_assert_eq!(outbox.queued, 0, "an outbox comes back empty");
-        if self.free.len() < Self::KEPT && outbox.own.capacity() <= Self::KEPT_BYTES && outbox.segments.capacity() <= 16 {
+        let most = if self.free.len() < Self::MANY { Self::KEPT_BYTES } else { Self::KEPT_BYTES_OF_MANY };
+        if self.free.len() < Self::KEPT && outbox.own.capacity() <= most && outbox.segments.capacity() <= 16 {
             self.free.push(outbox);
         }
     }

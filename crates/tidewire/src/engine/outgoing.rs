@@ -124,7 +124,7 @@ impl Outgoing {
         payload: usize,
         limit: usize,
     ) -> SendStatus {
-        if connection.queued() > limit && !self.make_room(connection, id, limit) {
+        if connection.flags.lost || (connection.queued() > limit && !self.make_room(connection, id, limit)) {
             return SendStatus::Dropped;
         }
         outbox(&mut connection.outbox, &mut self.shelf).refer(range, &mut self.log);

@@ -88,7 +88,7 @@ impl State {
     #[inline]
     pub fn send(&mut self, id: SocketId, opcode: Opcode, payload: &[u8]) -> SendStatus {
         let limit = self.options.backpressure_limit;
-        let Some(connection) = self.table.find_mut(id).filter(|connection| connection.is_open() && !connection.flags.lost) else {
+        let Some(connection) = self.table.find_mut(id).filter(|connection| connection.is_sending() && !connection.flags.lost) else {
             self.out.counters.dropped_closed.add(1);
             return SendStatus::Dropped;
         };
@@ -110,7 +110,7 @@ impl State {
     fn dropped(&mut self, id: SocketId) {
         let close = self.options.close_on_backpressure_limit;
         if let Some(connection) =
-            self.table.find_mut(id).filter(|connection| close && connection.is_open() && !connection.flags.lost)
+            self.table.find_mut(id).filter(|connection| close && connection.is_sending() && !connection.flags.lost)
         {
             self.out.counters.closed_backpressure.add(1);
             self.out.lose(connection, id);
@@ -119,7 +119,7 @@ impl State {
 
     /// Answers a ping. Behind a stall only the latest is answered (RFC 6455, section 5.5.3), so a flood stays bounded.
     pub fn answer_ping(&mut self, id: SocketId, payload: &[u8]) {
-        let Some(connection) = self.table.find_mut(id).filter(|connection| connection.is_open()) else { return };
+        let Some(connection) = self.table.find_mut(id).filter(|connection| connection.is_sending()) else { return };
         if connection.flags.stalled {
             outbox(&mut connection.outbox, &mut self.out.shelf).pong = Some(payload.into());
         } else {
@@ -129,7 +129,7 @@ impl State {
 
     /// Publishes for an open socket, which is left out unless the server publishes to self.
     pub fn publish_from(&mut self, id: SocketId, topic: &str, opcode: Opcode, payload: &[u8]) -> SendStatus {
-        if !self.table.find(id).is_some_and(Connection::is_open) {
+        if !self.table.find(id).is_some_and(Connection::is_sending) {
             return SendStatus::Dropped;
         }
         let except = (!self.options.publish_to_self).then_some(id);
