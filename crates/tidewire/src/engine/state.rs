@@ -88,7 +88,7 @@ impl State {
     #[inline]
     pub fn send(&mut self, id: SocketId, opcode: Opcode, payload: &[u8]) -> SendStatus {
         let limit = self.options.backpressure_limit;
-        let Some(connection) = self.table.find_mut(id).filter(|connection| connection.is_sending() && !connection.flags.lost) else {
+        let Some(connection) = self.table.find_mut(id).filter(|connection| connection.is_sending()) else {
             self.out.counters.dropped_closed.add(1);
             return SendStatus::Dropped;
         };
@@ -109,9 +109,7 @@ impl State {
     #[cold]
     fn dropped(&mut self, id: SocketId) {
         let close = self.options.close_on_backpressure_limit;
-        if let Some(connection) =
-            self.table.find_mut(id).filter(|connection| close && connection.is_sending() && !connection.flags.lost)
-        {
+        if let Some(connection) = self.table.find_mut(id).filter(|connection| close && connection.is_sending()) {
             self.out.counters.closed_backpressure.add(1);
             self.out.lose(connection, id);
         }
