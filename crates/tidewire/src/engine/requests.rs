@@ -79,11 +79,7 @@ impl Core {
         let (idle, head) = (state.options.http_idle_timeout, state.options.head_timeout);
         let active = exchange.is_active();
         // The time between requests, and within one, is bounded by progress; a head by its total.
-        let rearm = match (active, exchange.awaiting_head) {
-            (true, _) => !idle.is_zero(),
-            (false, true) => false,
-            (false, false) => !idle.is_zero(),
-        };
+        let progressed = active || !exchange.awaiting_head;
         let first = !active && exchange.awaiting_head && !exchange.head_begun;
         if active || wrote {
             exchange.head_begun = false;
@@ -100,7 +96,9 @@ impl Core {
         }
         if first {
             state.arm(id, head);
-        } else if rearm {
+        } else if progressed && idle.is_zero() {
+            state.wheel.disarm(id.index()); // the head came in time, and nothing else is bounded
+        } else if progressed {
             state.arm(id, idle);
         }
     }
