@@ -121,16 +121,18 @@ native!(
             return None;
         };
         let flags = flags.as_u32(env);
-        let mut options = Options::default();
-        options.max_payload_length = payload.as_f64(env) as usize;
-        options.idle_timeout = Duration::from_secs_f64(idle.as_f64(env));
-        options.backpressure_limit = backpressure.as_f64(env) as usize;
-        options.http_idle_timeout = Duration::from_secs_f64(http_idle.as_f64(env));
-        options.max_request_body = body.as_f64(env) as u64;
-        options.max_fragments = fragments.as_u32(env);
-        options.close_on_backpressure_limit = flags & 1 != 0;
-        options.send_pings = flags & 2 != 0;
-        options.publish_to_self = flags & 4 != 0;
+        let options = Options {
+            max_payload_length: payload.as_f64(env) as usize,
+            idle_timeout: Duration::from_secs_f64(idle.as_f64(env)),
+            backpressure_limit: backpressure.as_f64(env) as usize,
+            http_idle_timeout: Duration::from_secs_f64(http_idle.as_f64(env)),
+            max_request_body: body.as_f64(env) as u64,
+            max_fragments: fragments.as_u32(env),
+            close_on_backpressure_limit: flags & 1 != 0,
+            send_pings: flags & 2 != 0,
+            publish_to_self: flags & 4 != 0,
+            ..Options::default()
+        };
         let listen = ListenOptions { reuse_port: flags & 8 != 0, ipv6_only: flags & 16 != 0, ..ListenOptions::default() };
         let endpoint = match unix.as_string(env) {
             Some(path) => Endpoint::Unix(path.into()),

@@ -26,13 +26,11 @@ pub fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Vec<Message
 }
 
 /// A server that upgrades every request and attaches nothing.
-#[must_use]
 pub fn upgrading() -> Builder<()> {
     Server::builder().fetch(|req, server| async move { server.upgrade(&req, Upgraded::new(())) })
 }
 
 /// The same, with `open`, `message` and `close` noted as `open`, `message TEXT` and `close CODE REASON`.
-#[must_use]
 pub fn noting(notes: &Notes) -> Builder<()> {
     let (open, message, close) = (notes.clone(), notes.clone(), notes.clone());
     upgrading()
