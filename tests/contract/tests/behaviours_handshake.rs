@@ -223,7 +223,8 @@ fn c06_an_upgrade_inside_the_upgrade_answers_gone_and_there_is_one_open() {
 fn c07_there_is_one_subprotocol_or_none() {
     let plain = || Upgrade::new(());
     let two = || Upgrade::new(()).header("sec-websocket-protocol", "x, y").header("Sec-WebSocket-Protocol", "z");
-    let cases: [(&[&str], fn() -> Upgrade<()>, Option<&str>); 8] = [
+    type Choice = fn() -> Upgrade<()>;
+    let cases: [(&[&str], Choice, Option<&str>); 8] = [
         (&[], plain, None),
         (&["a, b"], plain, Some("a")),
         (&["a", "b"], plain, Some("a")),

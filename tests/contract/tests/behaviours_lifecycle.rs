@@ -1,6 +1,8 @@
 //! The contract's behaviours 27 and 28, and the timeouts, on the virtual clock. Each test has the number of its behaviour, or
 //! the name of its timeout.
 
+#![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
+
 use std::cell::RefCell;
 use std::future::pending;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The main behaviours once more on real sockets, with one worker and with four: the kernel agrees with the simulator.
 
+#![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! The contract's behaviours 19, 20 and 22: topics. Each test has the number of its behaviour.
 
+#![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
+
 use std::cell::RefCell;
 
 use tidewire::{Builder, SendStatus, Server, Upgrade, Ws};

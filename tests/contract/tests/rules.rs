@@ -5,6 +5,8 @@
 //! [`tidewire::engine::WorkerError::Turning`] refuses; a worker in a `RefCell` panics at the borrow instead. It is reached
 //! from a face in another language. What safe code can do is turn *another* worker, and that works.
 
+#![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
+
 use std::cell::RefCell;
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
