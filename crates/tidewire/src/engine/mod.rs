@@ -5,8 +5,11 @@
 //!        -> handler / topic -> outbox -> one flush per turn -> sys::Io -> kernel
 //! ```
 //!
-//! [`state`] holds what is borrowed, for one operation at a time; [`core`] calls user code, with nothing borrowed; [`worker`]
-//! turns the loop. Whatever may end a connection goes through one place, the closing table in `tidewire-proto`.
+//! `state` holds what is borrowed, for one operation at a time; `core` calls user code, with nothing borrowed; `worker` turns the
+//! loop. Whatever may end a connection goes through one place, the closing table in `tidewire-proto`.
+//!
+//! What is public here is for those who turn workers themselves: inside a foreign loop, with handlers in another language, or
+//! over a simulated network. Everybody else needs [`Server`](crate::Server) and [`Client`](crate::Client) only.
 
 pub mod application;
 mod arrivals;

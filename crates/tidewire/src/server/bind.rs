@@ -7,6 +7,13 @@ use std::path::{Path, PathBuf};
 use tidewire_sys::{Endpoint, Io, ListenOptions, Listening, Readiness};
 
 /// Why a server could not listen.
+///
+/// ```
+/// use tidewire::{BindError, Server};
+///
+/// let error = Server::builder::<()>().bind("nowhere").unwrap_err();
+/// assert!(matches!(error, BindError::Address { .. }));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
@@ -36,12 +43,21 @@ pub enum BindError {
 
 /// Where to listen: what can be given to `bind` and `listen`.
 ///
-/// A string is `host:port`, or `unix:` and a path; a socket address and a path are themselves.
+/// A string is `host:port`, or `unix:` and a path; a host with its port, a socket address and a path are what they are. Of a
+/// name's addresses the first is taken. Port 0 picks a free one: see [`Server::port`](super::Server::port).
+///
+/// ```
+/// use tidewire::{BindError, server::Listen, sys::Endpoint};
+///
+/// assert_eq!(("127.0.0.1", 3000).endpoint()?, Endpoint::Tcp(([127, 0, 0, 1], 3000).into()));
+/// assert_eq!("unix:socket".endpoint()?, Endpoint::Unix("socket".into()));
+/// # Ok::<(), BindError>(())
+/// ```
 pub trait Listen {
     /// The endpoint.
     ///
     /// # Errors
-    /// When it is none, or a name is not known.
+    /// [`BindError::Address`] when it is none, or the system does not know the name.
     fn endpoint(self) -> Result<Endpoint, BindError>;
 }
 

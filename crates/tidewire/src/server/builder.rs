@@ -18,7 +18,35 @@ use crate::http::{Request, Response};
 /// A server in the making. Its type parameter is the data that upgrades attach to sockets.
 ///
 /// Handlers are shared by all workers, so they are `Send + Sync`; what they hold across awaits need not be, because a
-/// future stays on its worker's thread. See [`Server::builder`].
+/// future stays on its worker's thread. A handler that is not set does nothing; without a `fetch`, every request gets 404.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidewire::{Server, Upgrade};
+///
+/// let server = Server::builder()
+///     .fetch(|req, server| async move { server.upgrade(&req, Upgrade::new("some data")) })
+///     .open(|ws| println!("open, with {}", ws.data()))
+///     .message(|ws, message| { ws.send(message); })
+///     .drain(|_ws| println!("there is room again"))
+///     .close(|_ws, code, reason| println!("closed: {code} {reason}"))
+///     .ping(|_ws, data| println!("ping: {data:?}"))
+///     .pong(|_ws, data| println!("pong: {data:?}"))
+///     .error(|_ws, panic| println!("{panic}"))
+///     .max_payload_length(1024 * 1024)
+///     .idle_timeout(Duration::from_secs(60))
+///     .backpressure_limit(16 * 1024 * 1024)
+///     .close_on_backpressure_limit(true)
+///     .send_pings(true)
+///     .publish_to_self(false)
+///     .origins(["https://example.com"])
+///     .max_connections(100_000)
+///     .options(|options| options.max_subscriptions = 100)
+///     .workers(2)
+///     .bind("127.0.0.1:0")?;
+/// # let _ = server;
+/// # Ok::<(), tidewire::BindError>(())
+/// ```
 #[must_use = "a builder does nothing until it is bound"]
 pub struct Builder<T> {
     pub(crate) handlers: Handlers<T>,
@@ -42,7 +70,23 @@ impl<T: 'static> Default for Builder<T> {
 
 /// Handlers.
 impl<T: 'static> Builder<T> {
-    /// Answers requests, or upgrades them. See [`IntoReply`] for what it may return.
+    /// Answers requests, or upgrades them; called on the worker that received the request. See [`IntoReply`] for what it may
+    /// return. As Bun's `fetch`, whose `undefined` after an upgrade is the [`Upgraded`](super::Upgraded) that
+    /// [`Upgrader::upgrade`] gives.
+    ///
+    /// ```
+    /// use http::StatusCode;
+    /// use tidewire::{IntoReply, Server, Upgrade};
+    ///
+    /// let builder = Server::builder().fetch(|req, server| async move {
+    ///     match req.uri().path() {
+    ///         "/chat" => server.upgrade(&req, Upgrade::new(())).into_reply(),
+    ///         "/" => "a page".into_reply(),
+    ///         _ => (StatusCode::NOT_FOUND, "there is no such page").into_reply(),
+    ///     }
+    /// });
+    /// # let _ = builder;
+    /// ```
     pub fn fetch<F, R>(mut self, fetch: impl Fn(Request, Upgrader<T>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = R> + 'static,
@@ -55,49 +99,71 @@ impl<T: 'static> Builder<T> {
         self
     }
 
-    /// Answers for a `fetch` that failed or panicked. Without it: 500, with no detail for the peer.
+    /// Answers for a `fetch` that failed or panicked (Bun: `error`). Without it: 500, with no detail for the peer.
+    ///
+    /// ```
+    /// use tidewire::{Response, Server, server::FetchError};
+    ///
+    /// let builder = Server::builder::<()>()
+    ///     .fetch(|_req, _server| async { Err::<&str, FetchError>("the database is away".into()) })
+    ///     .fetch_error(|error| {
+    ///         eprintln!("{error}");
+    ///         let mut response = Response::new("try again later".into());
+    ///         *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+    ///         response
+    ///     });
+    /// # let _ = builder;
+    /// ```
     pub fn fetch_error(mut self, handler: impl Fn(&FetchError) -> Response + Send + Sync + 'static) -> Self {
         self.handlers.fetch_error = Some(Box::new(handler));
         self
     }
 
-    /// A WebSocket has opened; runs inside the upgrade.
+    /// A WebSocket has opened. It runs inside [`Upgrader::upgrade`], before any message.
     pub fn open(mut self, handler: impl Fn(&Ws<T>) + Send + Sync + 'static) -> Self {
         self.handlers.open = Some(Box::new(handler));
         self
     }
 
-    /// A message has come.
+    /// A message has come: whole, and valid UTF-8 if it is text. It is borrowed for the call; [`Message::into_owned`] keeps it. A
+    /// handler that closes its socket gets no further message.
     pub fn message(mut self, handler: impl Fn(&Ws<T>, Message<'_>) + Send + Sync + 'static) -> Self {
         self.handlers.message = Some(Box::new(handler));
         self
     }
 
-    /// What waited behind backpressure is with the kernel: there is room again. Once per stall.
+    /// What waited behind backpressure is with the kernel: there is room again. Once after each stall in which a send was
+    /// answered with [`Backpressure`](crate::SendStatus::Backpressure), or dropped because of the limit.
     pub fn drain(mut self, handler: impl Fn(&Ws<T>) + Send + Sync + 'static) -> Self {
         self.handlers.drain = Some(Box::new(handler));
         self
     }
 
-    /// A WebSocket has ended; once for each `open`.
+    /// A WebSocket has ended; once for each `open`, and the last call for that socket. It runs inside
+    /// [`close`](crate::LocalSocket::close) and [`terminate`](crate::LocalSocket::terminate) of the socket.
+    ///
+    /// The code and the reason are those of whoever closed first. Three codes are never on the wire (RFC 6455, section
+    /// 7.4.1): 1005, the peer's Close had no code; 1006, the connection was lost, was silent for too long, or the peer broke
+    /// the protocol, and then the reason says how (Bun: the same).
     pub fn close(mut self, handler: impl Fn(&Ws<T>, u16, &str) + Send + Sync + 'static) -> Self {
         self.handlers.close = Some(Box::new(handler));
         self
     }
 
-    /// The peer pinged; it is answered without this.
+    /// The peer pinged, with at most 125 bytes; it is answered without this (RFC 6455, section 5.5.2).
     pub fn ping(mut self, handler: impl Fn(&Ws<T>, &[u8]) + Send + Sync + 'static) -> Self {
         self.handlers.ping = Some(Box::new(handler));
         self
     }
 
-    /// The peer sent a pong.
+    /// The peer sent a pong, with at most 125 bytes: the answer to a ping, or one that nobody asked for.
     pub fn pong(mut self, handler: impl Fn(&Ws<T>, &[u8]) + Send + Sync + 'static) -> Self {
         self.handlers.pong = Some(Box::new(handler));
         self
     }
 
-    /// Another handler of the socket panicked. Without it, the panic is logged and the socket closed with 1011.
+    /// Another handler of the socket panicked. Without this, the panic is logged and the socket closed with 1011; with it, the
+    /// socket stays open unless this closes it. If this panics too, the socket is cut off.
     pub fn error(mut self, handler: impl Fn(&Ws<T>, &Panic) + Send + Sync + 'static) -> Self {
         self.handlers.error = Some(Box::new(handler));
         self
@@ -106,56 +172,72 @@ impl<T: 'static> Builder<T> {
 
 /// Limits and timeouts; their defaults are in [`Options`].
 impl<T: 'static> Builder<T> {
-    /// The largest message, in bytes.
+    /// The largest message, in bytes, its fragments together. A larger one closes the socket with 1009, before it has been
+    /// received. Default 16 MiB.
     pub fn max_payload_length(mut self, bytes: usize) -> Self {
         self.options.max_payload_length = bytes;
         self
     }
 
-    /// How long a WebSocket may be silent, in whole seconds; zero: for ever.
+    /// How long a WebSocket may be silent, rounded up to whole seconds; zero: for ever. Only what it sends counts. Then it is
+    /// cut off, with 1006 for `close`. Default 120 s.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.options.idle_timeout = timeout;
         self
     }
 
-    /// How many bytes may wait for a slow peer before what is sent to it is dropped.
+    /// How many bytes may wait for a slow peer: while more do, what is sent to it is dropped. So one message larger than the
+    /// limit still goes. Default 1 MiB; Bun's is 16 MiB.
     pub fn backpressure_limit(mut self, bytes: usize) -> Self {
         self.options.backpressure_limit = bytes;
         self
     }
 
-    /// Whether a peer over that limit is disconnected.
+    /// Whether a peer over that limit is cut off when a message is dropped, with 1006 for `close`. Default false.
     pub fn close_on_backpressure_limit(mut self, close: bool) -> Self {
         self.options.close_on_backpressure_limit = close;
         self
     }
 
-    /// Whether silent peers are pinged.
+    /// Whether silent peers are pinged, 8 s before the idle timeout, or half of it if that is less. Their pong keeps them.
+    /// Default true.
     pub fn send_pings(mut self, send: bool) -> Self {
         self.options.send_pings = send;
         self
     }
 
-    /// Whether a socket receives what it publishes itself.
+    /// Whether a socket receives what it publishes itself, to a topic that it is subscribed to. Default false.
     pub fn publish_to_self(mut self, publish: bool) -> Self {
         self.options.publish_to_self = publish;
         self
     }
 
     /// The origins whose pages may connect, as `https://example.com`. A page of another origin gets 403; a client that is no
-    /// browser sends no origin and may connect.
+    /// browser sends no origin and may connect. Without this, every page may (RFC 6455, section 10.2). Requests that do not ask
+    /// for an upgrade are not judged.
     pub fn origins<S: Into<String>>(mut self, origins: impl IntoIterator<Item = S>) -> Self {
         self.handlers.origins = Some(origins.into_iter().map(Into::into).collect());
         self
     }
 
-    /// The most connections at a time; more are closed at once. With several workers each has its share.
+    /// The most connections at a time, HTTP or WebSocket; more are closed at once. With several workers each has its share.
+    /// Default: no limit but the system's.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.options.max_connections = connections;
         self
     }
 
     /// All other limits, by name.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = tidewire::Server::builder::<()>().options(|options| {
+    ///     options.max_request_body = 1024 * 1024;
+    ///     options.head_timeout = Duration::from_secs(5);
+    /// });
+    /// # let _ = builder;
+    /// ```
     pub fn options(mut self, change: impl FnOnce(&mut Options)) -> Self {
         change(&mut self.options);
         self
@@ -170,31 +252,50 @@ impl<T: 'static> Builder<T> {
         self
     }
 
-    /// Whether other servers may listen on the same port, each taking a part of its connections. Default false.
+    /// Whether other servers may listen on the same port, each taking a part of its connections (`SO_REUSEPORT`; Bun:
+    /// `reusePort`). Default false.
     pub fn reuse_port(mut self, reuse: bool) -> Self {
         self.listen.reuse_port = reuse;
         self
     }
 
-    /// Whether an IPv6 address refuses IPv4. Default false.
+    /// Whether an IPv6 address refuses IPv4 (Bun: `ipv6Only`). Default false.
     pub fn ipv6_only(mut self, only: bool) -> Self {
         self.listen.ipv6_only = only;
         self
     }
 
-    /// Listens there too.
+    /// Listens there too, once it is bound.
     ///
     /// # Errors
     /// When it is no address.
+    ///
+    /// ```
+    /// let path = std::env::temp_dir().join(format!("tidewire-{}.sock", std::process::id()));
+    /// let server = tidewire::Server::builder::<()>().listen(&*path)?.bind("127.0.0.1:0")?;
+    /// assert_eq!(server.endpoints().len(), 2);
+    /// # std::fs::remove_file(path).unwrap();
+    /// # Ok::<(), tidewire::BindError>(())
+    /// ```
     pub fn listen(mut self, at: impl Listen) -> Result<Self, BindError> {
         self.endpoints.push(at.endpoint()?);
         Ok(self)
     }
 
-    /// Opens the listeners. Connections wait in the kernel's queue until the server [runs](Server::run).
+    /// Opens the listeners: this one, and those of [`listen`](Self::listen). Connections wait in the kernel's queue until the
+    /// server [runs](Server::run).
     ///
     /// # Errors
     /// When an address is none, is taken, or may not be used.
+    ///
+    /// ```
+    /// use tidewire::{BindError, Server};
+    ///
+    /// let server = Server::builder::<()>().bind("127.0.0.1:0")?;
+    /// let same = Server::builder::<()>().bind(("127.0.0.1", server.port().unwrap()));
+    /// assert!(matches!(same, Err(BindError::Taken(_))));
+    /// # Ok::<(), BindError>(())
+    /// ```
     pub fn bind(self, at: impl Listen) -> Result<Server, BindError> {
         let mut this = self.listen(at)?;
         // Each worker bounds its own; together they keep to the limit.
@@ -209,6 +310,20 @@ impl<T: 'static> Builder<T> {
 
     /// A server whose workers the caller turns, each over an [`Io`] of the caller's: inside a foreign loop, or over a simulated
     /// network. The workers listen nowhere yet: see [`Worker::listen`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidewire::Server;
+    /// use tidewire::sys::{Endpoint, ListenOptions, Readiness};
+    ///
+    /// let (server, mut workers) = Server::builder::<()>().embed(vec![Box::new(Readiness::new()?)]);
+    /// workers[0].listen(&Endpoint::Tcp(([127, 0, 0, 1], 0).into()), &ListenOptions::default())?;
+    /// server.stop();
+    /// while !workers[0].is_finished() {
+    ///     workers[0].turn(Some(Duration::from_millis(10)))?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn embed(self, ios: Vec<Box<dyn Io>>) -> (Server, Vec<Worker>) {
         let wakers = ios.iter().map(|io| io.waker()).collect();

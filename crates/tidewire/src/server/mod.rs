@@ -1,4 +1,4 @@
-//! The server as users write it: a builder that reads like the seed, typed sockets, and a handle for all threads.
+//! The server as users write it: a builder that reads like `Bun.serve`, typed sockets, and a handle for all threads.
 
 mod bind;
 mod builder;

@@ -16,7 +16,28 @@ use crate::engine::mailbox::Mail;
 use crate::engine::{Application, Group, Metrics, Options, Payload, SendStatus, Worker, WorkerError};
 
 /// A server: bound, and running once [`Server::run`] or [`Server::start`] was called. Clones are the same server, and may be
-/// used on any thread, also inside its handlers.
+/// used on any thread, also inside its handlers. Dropping it stops nothing; [`Server::stop`] does.
+///
+/// ```
+/// use tidewire::{Client, Server, Upgrade};
+///
+/// let server = Server::builder()
+///     .fetch(|req, server| async move { server.upgrade(&req, Upgrade::new(())) })
+///     .open(|ws| { ws.subscribe("news"); ws.send("welcome"); })
+///     .bind("127.0.0.1:0")?;
+/// let running = server.start()?;
+///
+/// let publisher = server.clone();
+/// Client::builder()
+///     .message(move |ws, message| match &*message.text() {
+///         "welcome" => { publisher.publish("news", "it works"); }
+///         _ => ws.close(1000, "").unwrap(),
+///     })
+///     .run(&server.url())?;
+/// server.stop();
+/// running.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Server(Arc<Inner>);
 
@@ -31,7 +52,18 @@ struct Inner {
     make: Make,
 }
 
-/// Why a server could not run.
+/// Why a server could not run, or ended before it was stopped.
+///
+/// ```
+/// use tidewire::{Server, server::RunError};
+///
+/// let server = Server::builder::<()>().bind("127.0.0.1:0").unwrap();
+/// let running = server.start()?;
+/// assert!(matches!(server.start(), Err(RunError::StartedBefore)));
+/// server.stop();
+/// running.join()?;
+/// # Ok::<(), RunError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -86,11 +118,19 @@ impl Server {
         Self(Arc::new(Inner { group, endpoints, seats: Mutex::new(seats), make: Box::new(make) }))
     }
 
-    /// Runs until the server is stopped and its last socket has ended. The first worker runs on this thread.
+    /// Runs until the server is stopped and its last socket has ended. The first worker runs on this thread, the others on
+    /// threads of their own.
     ///
     /// # Errors
     /// When it ran before, or a worker cannot be started. With the feature `tokio`, also on the thread of a `current_thread`
-    /// runtime: see [`Server::serve`].
+    /// runtime: see `Server::serve`.
+    ///
+    /// ```
+    /// let server = tidewire::Server::builder::<()>().bind("127.0.0.1:0")?;
+    /// server.stop(); // or later, from another thread or a handler
+    /// server.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run(&self) -> Result<(), RunError> {
         #[cfg(feature = "tokio")]
         super::serve::refuse_blocking()?;
@@ -101,7 +141,7 @@ impl Server {
         join(threads).and(result)
     }
 
-    /// Runs on threads of its own.
+    /// Runs on threads of its own, one for each worker, and returns at once.
     ///
     /// # Errors
     /// When it ran before, or a worker cannot be started.
@@ -140,7 +180,19 @@ impl Server {
     }
 
     /// Publishes to everybody on a topic, on all workers, from any thread. Inside a handler, subscribers of the same worker
-    /// get it in order with everything else that they are sent.
+    /// get it in order with everything else that they are sent; what one thread publishes arrives in its order.
+    ///
+    /// The answer is the worst of this worker's subscribers; on another thread, [`Sent`](SendStatus::Sent) once it is on its
+    /// way. [`Dropped`](SendStatus::Dropped) also when nobody is subscribed (Bun: 0), or when a worker's mailbox is full
+    /// (65,536 posts).
+    ///
+    /// ```
+    /// use tidewire::{SendStatus, Server};
+    ///
+    /// let server = Server::builder::<()>().bind("127.0.0.1:0")?;
+    /// assert_eq!(server.publish("news", "nobody listens"), SendStatus::Dropped);
+    /// # Ok::<(), tidewire::BindError>(())
+    /// ```
     pub fn publish(&self, topic: &str, message: impl Payload) -> SendStatus {
         self.0.group.publish(topic, message.kind(), message.bytes())
     }
@@ -151,27 +203,27 @@ impl Server {
         self.0.group.subscriber_count(topic)
     }
 
-    /// Counters of all workers together.
+    /// Counters of all workers together, since the server began.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.0.group.metrics()
     }
 
-    /// How many requests `fetch` is not done with.
+    /// How many requests `fetch` is not done with (Bun: `pendingRequests`).
     #[must_use]
     pub fn pending_requests(&self) -> u64 {
         let metrics = self.metrics();
         metrics.requests.saturating_sub(metrics.requests_done)
     }
 
-    /// How many WebSockets are open.
+    /// How many WebSockets are open (Bun: `pendingWebSockets`).
     #[must_use]
     pub fn pending_web_sockets(&self) -> u64 {
         let metrics = self.metrics();
         metrics.opened.saturating_sub(metrics.ended)
     }
 
-    /// Where it listens; the first is the one that was given to `bind`.
+    /// Where it listens, in the order of `listen` and `bind`; port 0 has become the port that was picked.
     #[must_use]
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.0.endpoints
@@ -186,7 +238,8 @@ impl Server {
         })
     }
 
-    /// The address to open: `http://127.0.0.1:3000/`, or `unix:` and the path.
+    /// The first address that it listens on, to be opened: `http://127.0.0.1:3000/`, or `unix:` and the path; empty for an
+    /// [embedded](Builder::embed) server.
     #[must_use]
     pub fn url(&self) -> String {
         match self.0.endpoints.first() {
@@ -197,18 +250,32 @@ impl Server {
     }
 
     /// Stops listening and closes every socket with 1001; a socket that has not ended after 10 seconds is cut off. The
-    /// server's `run` returns after the last one.
+    /// server's `run` returns after the last one. Requests that are under way are answered first.
     pub fn stop(&self) {
         self.stop_within(Duration::from_secs(10));
     }
 
-    /// As [`Server::stop`], with another patience; none at all cuts every socket off at once.
+    /// As [`Server::stop`], with another patience; none at all cuts every socket off at once (Bun: `stop(true)`), with 1006 for
+    /// `close`.
     pub fn stop_within(&self, patience: Duration) {
         self.0.group.stop(patience);
     }
 
     /// Changes handlers and limits, also for the sockets that are open. Addresses and workers stay as they are, and so must
-    /// the type of the sockets' data.
+    /// the type of the sockets' data: a socket with other data has no handlers from then on, which is logged.
+    ///
+    /// ```
+    /// use tidewire::{Builder, Server, Upgrade};
+    ///
+    /// fn greeting(text: &'static str) -> Builder<()> {
+    ///     Server::builder()
+    ///         .fetch(|req, server| async move { server.upgrade(&req, Upgrade::new(())) })
+    ///         .open(move |ws| { ws.send(text); })
+    /// }
+    /// let server = greeting("hello").bind("127.0.0.1:0")?;
+    /// server.reload(greeting("good morning"));
+    /// # Ok::<(), tidewire::BindError>(())
+    /// ```
     pub fn reload<T: 'static>(&self, builder: Builder<T>) {
         let (options, handlers) = (builder.options, Arc::new(builder.handlers));
         for mailbox in self.0.group.shared().link.mailboxes() {
@@ -242,7 +309,15 @@ fn join(threads: Vec<JoinHandle<Result<(), RunError>>>) -> Result<(), RunError> 
     result
 }
 
-/// A server that runs on its own threads. Dropping this leaves it running.
+/// A server that runs on its own threads: what [`Server::start`] gives. Dropping this leaves it running. It can do all that a
+/// [`Server`] can.
+///
+/// ```
+/// let running = tidewire::Server::builder::<()>().bind("127.0.0.1:0")?.start()?;
+/// running.stop();
+/// running.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Running {
     server: Server,
@@ -254,6 +329,9 @@ impl Running {
     ///
     /// # Errors
     /// When a worker failed.
+    ///
+    /// # Panics
+    /// When a worker panicked outside of any handler, which is a bug in Tidewire.
     pub fn join(self) -> Result<(), RunError> {
         join(self.threads)
     }
