@@ -1,6 +1,26 @@
 "use strict";
 // What may be sent, and how it is received.
 
+const native = require("./native.cjs");
+
+/** Memory that the addon sees: small payloads are copied through it, in both directions. */
+const slab = new Uint8Array(1024);
+native.share(slab);
+
+/** Puts a small payload where the addon reads it; false when it is not small. */
+function share(view) {
+  if (view.byteLength > slab.length) return false;
+  slab.set(view);
+  return true;
+}
+
+/** A received payload of at most 64 bytes that the addon has put there: a Buffer with memory of its own. */
+function copied(length) {
+  const buffer = Buffer.allocUnsafeSlow(length);
+  for (let i = 0; i < length; i++) buffer[i] = slab[i];
+  return buffer;
+}
+
 const KINDS = "a string, Buffer, ArrayBuffer, SharedArrayBuffer, TypedArray or DataView";
 
 /** A string, or a view on the bytes. Throws a TypeError that says what was wrong. */
@@ -32,4 +52,4 @@ function received(buffer, binaryType) {
 
 const isBinaryType = (name) => Object.hasOwn(RECEIVED, name);
 
-module.exports = { payload, bytes, received, isBinaryType };
+module.exports = { share, copied, payload, bytes, received, isBinaryType };

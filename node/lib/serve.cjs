@@ -2,7 +2,7 @@
 // serve(): a server of the engine, and the calls between it and the application.
 
 const native = require("./native.cjs");
-const { payload, received } = require("./data.cjs");
+const { payload, copied, received } = require("./data.cjs");
 const { read } = require("./options.cjs");
 const { LazyRequest, bodyArrived, flatHeaders, respond } = require("./request.cjs");
 const { ServerWebSocket } = require("./socket.cjs");
@@ -10,12 +10,13 @@ const { ServerWebSocket } = require("./socket.cjs");
 /** How long a graceful stop waits for its sockets, in seconds. */
 const PATIENCE = 10;
 
+/** Open sockets, of all servers, by the numbers that the addon gives them. */
+const sockets = [];
+
 class Server {
   #options;
   #number;
   #port;
-  /** Open sockets by their place in the engine's table. */
-  #sockets = [];
   /** What the upgrade that is under way attaches. */
   #data;
   #stopped;
@@ -28,12 +29,12 @@ class Server {
       {
         fetch: (...args) => this.#fetch(...args),
         body: (number, body) => bodyArrived(this.#number, number, body),
-        open: (low, high, address) => this.#open(low, high, address),
-        message: (low, high, data) => this.#message(low, high, data),
-        drain: (low) => this.#call("drain", this.#sockets[low]),
-        close: (low, high, code, reason) => this.#close(low, code, reason),
-        ping: (low, high, data) => this.#control("ping", low, data),
-        pong: (low, high, data) => this.#control("pong", low, data),
+        open: (seat, address) => this.#open(seat, address),
+        message: (seat, data) => this.#message(sockets[seat], data),
+        drain: (seat) => this.#call("drain", sockets[seat]),
+        close: (seat, code, reason) => this.#close(seat, code, reason),
+        ping: (seat, data) => this.#control("ping", sockets[seat], data),
+        pong: (seat, data) => this.#control("pong", sockets[seat], data),
         stopped: () => this.#end(),
       },
       options.hostname,
@@ -183,43 +184,41 @@ class Server {
     Promise.resolve(result).then((response) => this.#answer(number, response, last), last);
   }
 
-  #open(low, high, address) {
-    const ws = new ServerWebSocket(this.#number, low, high, address, this.#data);
-    this.#sockets[low] = ws;
+  #open(seat, address) {
+    const ws = new ServerWebSocket(seat, address, this.#data);
+    sockets[seat] = ws;
     this.#call("open", ws);
   }
 
-  #message(low, high, data) {
-    const ws = this.#sockets[low];
-    const handler = this.#options.handlers.message;
-    if (handler === undefined || ws === undefined) return;
-    if (typeof data !== "string" && ws.binaryType !== "nodebuffer") data = received(data, ws.binaryType);
+  #message(ws, data) {
+    const { handlers } = this.#options;
+    if (handlers.message === undefined) return;
+    if (typeof data !== "string") data = received(typeof data === "number" ? copied(data) : data, ws.binaryType);
     try {
-      const result = handler.call(this.#options.handlers, ws, data);
-      if (typeof result?.then === "function") this.#watch(ws, result);
+      const result = handlers.message(ws, data);
+      if (result !== undefined && typeof result?.then === "function") this.#watch(ws, result);
     } catch (error) {
       this.#threw(ws, error);
     }
   }
 
-  #close(low, code, reason) {
-    const ws = this.#sockets[low];
-    this.#sockets[low] = undefined;
-    if (ws === undefined) return;
+  #close(seat, code, reason) {
+    const ws = sockets[seat];
+    sockets[seat] = undefined;
     ServerWebSocket.end(ws);
     this.#call("close", ws, code, reason);
   }
 
-  #control(name, low, data) {
-    const ws = this.#sockets[low];
-    if (ws !== undefined) this.#call(name, ws, received(data, ws.binaryType));
+  #control(name, ws, data) {
+    const buffer = typeof data === "number" ? copied(data) : data;
+    if (this.#options.handlers[name] !== undefined) this.#call(name, ws, received(buffer, ws.binaryType));
   }
 
   #call(name, ws, ...rest) {
-    const handler = this.#options.handlers[name];
-    if (handler === undefined || ws === undefined) return;
+    const { handlers } = this.#options;
+    if (handlers[name] === undefined) return;
     try {
-      const result = handler.call(this.#options.handlers, ws, ...rest);
+      const result = handlers[name](ws, ...rest);
       if (typeof result?.then === "function") this.#watch(ws, result);
     } catch (error) {
       this.#threw(ws, error);

@@ -2,10 +2,11 @@
 // ServerWebSocket: an object of JavaScript's for each socket of the engine.
 
 const native = require("./native.cjs");
-const { payload, bytes, isBinaryType } = require("./data.cjs");
+const { share, payload, bytes, isBinaryType } = require("./data.cjs");
 
-const OPEN = 1;
 const CLOSED = 3;
+/** A number that no socket has: the addon does nothing, and answers undefined. */
+const NOBODY = -1;
 
 function topicName(topic, what) {
   if (typeof topic !== "string" || topic === "") throw new TypeError(`${what} expects a topic: a string that is not empty`);
@@ -14,32 +15,24 @@ function topicName(topic, what) {
 
 /** A WebSocket of a server. After its end every call is harmless: 0, false, [] or undefined. */
 class ServerWebSocket {
-  #server;
-  #low;
-  #high;
+  /** The number by which the addon knows it; NOBODY once it has ended. */
+  #seat;
   #address;
   #binaryType = "nodebuffer";
-  #ended = false;
 
-  constructor(server, low, high, address, data) {
-    this.#server = server;
-    this.#low = low;
-    this.#high = high;
+  constructor(seat, address, data) {
+    this.#seat = seat;
     this.#address = address;
     this.data = data;
   }
 
-  /** The engine has told of its end. */
+  /** The engine has told of its end: the number is another's now. */
   static end(ws) {
-    ws.#ended = true;
-  }
-
-  static is(value) {
-    return #ended in value;
+    ws.#seat = NOBODY;
   }
 
   get readyState() {
-    return this.#ended ? CLOSED : native.readyState(this.#server, this.#low, this.#high) ?? CLOSED;
+    return native.readyState(this.#seat) ?? CLOSED;
   }
 
   get remoteAddress() {
@@ -56,12 +49,13 @@ class ServerWebSocket {
   }
 
   get subscriptions() {
-    return this.#ended ? [] : native.subscriptions(this.#server, this.#low, this.#high) ?? [];
+    return native.subscriptions(this.#seat) ?? [];
   }
 
   send(data) {
-    if (typeof data !== "string") data = payload(data, "send");
-    return this.#ended ? 0 : native.send(this.#server, this.#low, this.#high, data) ?? 0;
+    if (typeof data === "string") return native.send(this.#seat, data) ?? 0;
+    const given = payload(data, "send");
+    return (share(given) ? native.sendSmall(this.#seat, given.byteLength) : native.send(this.#seat, given)) ?? 0;
   }
 
   sendText(data) {
@@ -76,7 +70,7 @@ class ServerWebSocket {
   publish(topic, data) {
     topicName(topic, "publish");
     const given = payload(data, "publish");
-    return this.#ended ? 0 : native.publish(this.#server, this.#low, this.#high, topic, given) ?? 0;
+    return native.publish(this.#seat, topic, given) ?? 0;
   }
 
   publishText(topic, data) {
@@ -90,17 +84,17 @@ class ServerWebSocket {
 
   subscribe(topic) {
     topicName(topic, "subscribe");
-    return this.#ended ? false : native.subscribe(this.#server, this.#low, this.#high, topic) ?? false;
+    return native.subscribe(this.#seat, topic) ?? false;
   }
 
   unsubscribe(topic) {
     topicName(topic, "unsubscribe");
-    return this.#ended ? false : native.unsubscribe(this.#server, this.#low, this.#high, topic) ?? false;
+    return native.unsubscribe(this.#seat, topic) ?? false;
   }
 
   isSubscribed(topic) {
     topicName(topic, "isSubscribed");
-    return this.#ended ? false : native.isSubscribed(this.#server, this.#low, this.#high, topic) ?? false;
+    return native.isSubscribed(this.#seat, topic) ?? false;
   }
 
   cork(callback) {
@@ -111,26 +105,26 @@ class ServerWebSocket {
   close(code = 1000, reason = "") {
     if (typeof code !== "number") throw new TypeError("close expects a number as its code");
     if (typeof reason !== "string") throw new TypeError("close expects a string as its reason");
-    if (!this.#ended) native.close(this.#server, this.#low, this.#high, code, reason);
+    native.close(this.#seat, code, reason);
   }
 
   terminate() {
-    if (!this.#ended) native.terminate(this.#server, this.#low, this.#high);
+    native.terminate(this.#seat);
   }
 
   ping(data = "") {
     const given = payload(data, "ping");
-    return this.#ended ? 0 : native.control(this.#server, this.#low, this.#high, true, given) ?? 0;
+    return native.control(this.#seat, true, given) ?? 0;
   }
 
   pong(data = "") {
     const given = payload(data, "pong");
-    return this.#ended ? 0 : native.control(this.#server, this.#low, this.#high, false, given) ?? 0;
+    return native.control(this.#seat, false, given) ?? 0;
   }
 
   getBufferedAmount() {
-    return this.#ended ? 0 : native.bufferedAmount(this.#server, this.#low, this.#high) ?? 0;
+    return native.bufferedAmount(this.#seat) ?? 0;
   }
 }
 
-module.exports = { ServerWebSocket, OPEN };
+module.exports = { ServerWebSocket };

@@ -5,11 +5,16 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use http::request::Parts;
-use tidewire::engine::{Application, LocalSocket, LocalWorker, SocketId};
+use tidewire::engine::{Application, LocalSocket, LocalWorker};
 use tidewire::http::{RequestBody, Responder};
 use tidewire::{Message, Request};
 
-use crate::napi::{Env, Function, Value};
+use crate::napi::{Env, Function, Slab, Value};
+use crate::seats::{Seat, Seats};
+
+/// Up to this size JavaScript makes its own copy out of the slab: V8 keeps views of at most 64 bytes on its heap, where they
+/// cost a twentieth of what memory of their own costs. Above, we make the Buffer.
+const SMALL: usize = 64;
 
 /// A request that JavaScript has been given and not answered yet.
 pub struct Pending {
@@ -21,14 +26,15 @@ pub struct Pending {
 
 pub struct JsApplication {
     env: Env,
-    callbacks: Callbacks,
+    /// Empty once the environment has ended: nothing calls JavaScript any more.
+    callbacks: RefCell<Option<Callbacks>>,
+    seats: Rc<Seats>,
+    slab: Rc<Slab>,
     pub pending: RefCell<HashMap<u32, Pending>>,
     next_request: Cell<u32>,
-    /// The environment has ended: nothing calls JavaScript any more.
-    silent: Cell<bool>,
 }
 
-/// JavaScript's side; each takes the socket's two numbers first, but `fetch`, `body` and `stopped`.
+/// JavaScript's side; each takes the number of the socket's seat first, but `fetch`, `body` and `stopped`.
 pub struct Callbacks {
     pub fetch: Function,
     pub body: Function,
@@ -58,31 +64,38 @@ impl Callbacks {
     }
 }
 
-/// A socket's id, as two numbers that JavaScript can hold.
-pub fn numbers(id: SocketId) -> (u32, u32) {
-    let bits = id.to_bits();
-    (bits as u32, (bits >> 32) as u32)
-}
-
 impl JsApplication {
-    pub fn new(env: Env, callbacks: Callbacks) -> Rc<Self> {
-        let pending = RefCell::default();
-        Rc::new(Self { env, callbacks, pending, next_request: Cell::new(0), silent: Cell::new(false) })
+    pub fn new(env: Env, callbacks: Callbacks, seats: Rc<Seats>, slab: Rc<Slab>) -> Rc<Self> {
+        let callbacks = RefCell::new(Some(callbacks));
+        Rc::new(Self { env, callbacks, seats, slab, pending: RefCell::default(), next_request: Cell::new(0) })
     }
 
+    /// Lets go of JavaScript. Inside a callback it cannot: then Node.js itself has stopped JavaScript.
     pub fn silence(&self) {
-        self.silent.set(true);
+        if let Ok(mut callbacks) = self.callbacks.try_borrow_mut() {
+            *callbacks = None;
+        }
     }
 
     pub fn stopped(&self) {
-        self.event(&self.callbacks.stopped, |_| [] as [Value; 0]);
+        self.event(|callbacks| &callbacks.stopped, |_| [] as [Value; 0]);
     }
 
     /// One event, in a scope of its own.
-    fn event<const N: usize>(&self, function: &Function, arguments: impl FnOnce(Env) -> [Value; N]) {
-        if !self.silent.get() {
-            self.env.scope(|| function.call(&arguments(self.env)));
+    fn event<const N: usize>(&self, which: impl Fn(&Callbacks) -> &Function, arguments: impl FnOnce(Env) -> [Value; N]) {
+        if let Some(callbacks) = &*self.callbacks.borrow() {
+            self.env.scope(|| which(callbacks).call(&arguments(self.env)));
         }
+    }
+
+    /// The seat of a socket, as JavaScript knows it.
+    fn seat(&self, socket: &LocalSocket) -> u32 {
+        socket.data().and_then(|data| data.downcast_ref()).map_or(Seat::NOBODY, Seat::number)
+    }
+
+    /// Bytes: small ones are in the slab, and this is their number.
+    fn bytes(&self, env: Env, bytes: &[u8]) -> Value {
+        if bytes.len() <= SMALL && self.slab.write(bytes) { env.uint(bytes.len() as u32) } else { env.buffer(bytes) }
     }
 
     /// Reads the rest of a request's body, and hands it to JavaScript: the bytes, or what went wrong.
@@ -94,13 +107,16 @@ impl JsApplication {
                 Some(body) => body.bytes().await.map_err(|error| error.to_string()),
                 None => Err("the body has been read already, or its request has ended".to_owned()),
             };
-            this.event(&this.callbacks.body, |env| {
-                let value = match &result {
-                    Ok(bytes) => env.buffer(bytes),
-                    Err(error) => env.string(error),
-                };
-                [env.uint(number), value]
-            });
+            this.event(
+                |callbacks| &callbacks.body,
+                |env| {
+                    let value = match &result {
+                        Ok(bytes) => env.buffer(bytes),
+                        Err(error) => env.string(error),
+                    };
+                    [env.uint(number), value]
+                },
+            );
         });
     }
 }
@@ -112,62 +128,73 @@ impl Application for JsApplication {
         let (parts, body) = request.into_parts();
         let peer = responder.peer_address();
         let has_body = !http_body::Body::is_end_stream(&body);
-        self.event(&self.callbacks.fetch, |env| {
-            // What JavaScript sees is taken before the request is put where JavaScript can answer it.
-            let headers = parts.headers.iter().flat_map(|(name, value)| [name.as_str().to_owned(), latin1(value.as_bytes())]);
-            let headers: Vec<String> = headers.collect();
-            let arguments = [
-                env.uint(number),
-                env.string(parts.method.as_str()),
-                env.string(&parts.uri.to_string()),
-                env.strings(headers.iter().map(String::as_str)),
-                peer.map_or_else(|| env.undefined(), |peer| env.string(&peer.ip().to_string())),
-                env.uint(peer.map_or(0, |peer| u32::from(peer.port()))),
-                env.boolean(has_body),
-            ];
-            self.pending.borrow_mut().insert(number, Pending { parts, responder, body: Some(body) });
-            arguments
-        });
+        self.event(
+            |callbacks| &callbacks.fetch,
+            |env| {
+                // What JavaScript sees is taken before the request is put where JavaScript can answer it.
+                let headers = parts.headers.iter().flat_map(|(name, value)| [name.as_str().to_owned(), latin1(value.as_bytes())]);
+                let headers: Vec<String> = headers.collect();
+                let arguments = [
+                    env.uint(number),
+                    env.string(parts.method.as_str()),
+                    env.string(&parts.uri.to_string()),
+                    env.strings(headers.iter().map(String::as_str)),
+                    peer.map_or_else(|| env.undefined(), |peer| env.string(&peer.ip().to_string())),
+                    env.uint(peer.map_or(0, |peer| u32::from(peer.port()))),
+                    env.boolean(has_body),
+                ];
+                self.pending.borrow_mut().insert(number, Pending { parts, responder, body: Some(body) });
+                arguments
+            },
+        );
     }
 
     fn open(&self, socket: &LocalSocket) {
-        let (low, high) = numbers(socket.id());
+        let seat = self.seat(socket);
+        self.seats.take(seat, socket);
         let peer = socket.peer_address();
-        self.event(&self.callbacks.open, |env| {
-            let address = peer.map_or_else(String::new, |peer| peer.ip().to_string());
-            [env.uint(low), env.uint(high), env.string(&address)]
-        });
+        self.event(
+            |callbacks| &callbacks.open,
+            |env| {
+                let address = peer.map_or_else(String::new, |peer| peer.ip().to_string());
+                [env.uint(seat), env.string(&address)]
+            },
+        );
     }
 
     fn message(&self, socket: &LocalSocket, message: Message<'_>) {
-        let (low, high) = numbers(socket.id());
-        self.event(&self.callbacks.message, |env| {
-            let data = match &message {
-                Message::Text(text) => env.string(text),
-                Message::Binary(bytes) => env.buffer(bytes),
-            };
-            [env.uint(low), env.uint(high), data]
-        });
+        let seat = self.seat(socket);
+        self.event(
+            |callbacks| &callbacks.message,
+            |env| {
+                let data = match &message {
+                    Message::Text(text) => env.string(text),
+                    Message::Binary(bytes) => self.bytes(env, bytes),
+                };
+                [env.uint(seat), data]
+            },
+        );
     }
 
     fn drain(&self, socket: &LocalSocket) {
-        let (low, high) = numbers(socket.id());
-        self.event(&self.callbacks.drain, |env| [env.uint(low), env.uint(high)]);
+        let seat = self.seat(socket);
+        self.event(|callbacks| &callbacks.drain, |env| [env.uint(seat)]);
     }
 
     fn close(&self, socket: &LocalSocket, code: u16, reason: &str) {
-        let (low, high) = numbers(socket.id());
-        self.event(&self.callbacks.close, |env| [env.uint(low), env.uint(high), env.uint(u32::from(code)), env.string(reason)]);
+        let seat = self.seat(socket);
+        self.seats.leave(seat);
+        self.event(|callbacks| &callbacks.close, |env| [env.uint(seat), env.uint(u32::from(code)), env.string(reason)]);
     }
 
     fn ping(&self, socket: &LocalSocket, data: &[u8]) {
-        let (low, high) = numbers(socket.id());
-        self.event(&self.callbacks.ping, |env| [env.uint(low), env.uint(high), env.buffer(data)]);
+        let seat = self.seat(socket);
+        self.event(|callbacks| &callbacks.ping, |env| [env.uint(seat), self.bytes(env, data)]);
     }
 
     fn pong(&self, socket: &LocalSocket, data: &[u8]) {
-        let (low, high) = numbers(socket.id());
-        self.event(&self.callbacks.pong, |env| [env.uint(low), env.uint(high), env.buffer(data)]);
+        let seat = self.seat(socket);
+        self.event(|callbacks| &callbacks.pong, |env| [env.uint(seat), self.bytes(env, data)]);
     }
 }
 

@@ -1,20 +1,21 @@
 //! What JavaScript calls. Arguments have been shaped there; what is checked here is what only the engine knows.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use tidewire::engine::{LocalSocket, Options, SocketId};
+use tidewire::engine::{LocalSocket, Options};
 use tidewire::http::UpgradeError;
 use tidewire::sys::{Endpoint, ListenOptions};
 use tidewire::{Kind, Payload, Response, SendStatus, SocketError};
 
 use crate::application::{Callbacks, JsApplication};
 use crate::host::Host;
-use crate::napi::{Env, Value};
+use crate::napi::{Env, Slab, Value};
 use crate::native;
+use crate::seats::Seats;
 
 /// What the addon keeps for one environment.
 #[derive(Default)]
@@ -22,12 +23,16 @@ struct Addon {
     /// By number; empty once stopped.
     hosts: RefCell<Vec<Option<Rc<Host>>>>,
     scratch: RefCell<Vec<u8>>,
+    seats: Rc<Seats>,
+    /// Given by JavaScript before anything else.
+    slab: OnceCell<Rc<Slab>>,
 }
 
 /// Gives the module its functions.
 pub fn register(env: Env, exports: Value) {
     env.set_instance(Addon::default());
-    let functions: [(&str, crate::napi::Callback); 23] = [
+    let functions: [(&str, crate::napi::Callback); 25] = [
+        ("share", share),
         ("create", create),
         ("port", port),
         ("stop", stop),
@@ -41,6 +46,7 @@ pub fn register(env: Env, exports: Value) {
         ("readBody", read_body),
         ("fatal", fatal),
         ("send", send),
+        ("sendSmall", send_small),
         ("publish", publish),
         ("subscribe", subscribe),
         ("unsubscribe", unsubscribe),
@@ -61,9 +67,14 @@ fn host(env: Env, number: Value) -> Option<Rc<Host>> {
     env.instance::<Addon>()?.hosts.borrow().get(number.as_u32(env) as usize)?.clone()
 }
 
-fn socket(env: Env, number: Value, low: Value, high: Value) -> Option<LocalSocket> {
-    let id = u64::from(high.as_u32(env)) << 32 | u64::from(low.as_u32(env));
-    Some(host(env, number)?.local.socket(SocketId::from_bits(id)))
+/// Calls `with` with the socket of a seat; `with` must not call JavaScript.
+fn with_socket<R>(env: Env, seat: Value, with: impl FnOnce(&LocalSocket) -> R) -> Option<R> {
+    env.instance::<Addon>()?.seats.with(seat.as_u32(env), with)
+}
+
+/// The socket of a seat, for what may call JavaScript.
+fn socket(env: Env, seat: Value) -> Option<LocalSocket> {
+    env.instance::<Addon>()?.seats.socket(seat.as_u32(env))
 }
 
 /// Bytes or text of JavaScript's, as a payload.
@@ -112,6 +123,19 @@ fn thrown<T>(env: Env, result: Result<T, SocketError>) -> Option<T> {
 }
 
 native!(
+    /// share(view): memory for small payloads, before anything else.
+    share,
+    1,
+    |env, [view]| {
+        let shared = view.as_slab(env).map(|slab| env.instance::<Addon>().map(|addon| addon.slab.set(Rc::new(slab))));
+        if shared.is_none() {
+            env.throw("TypeError", "share expects a Uint8Array");
+        }
+        None
+    }
+);
+
+native!(
     /// create(callbacks, hostname, port, unix, flags, limits...): the number of a new server.
     create,
     11,
@@ -145,9 +169,11 @@ native!(
                 Endpoint::Tcp(SocketAddr::new(ip, port.as_u32(env) as u16))
             }
         };
-        match Host::open(env, &endpoint, &listen, options, JsApplication::new(env, callbacks)) {
+        let addon = env.instance::<Addon>()?;
+        let application = JsApplication::new(env, callbacks, addon.seats.clone(), addon.slab.get()?.clone());
+        match Host::open(env, &endpoint, &listen, options, application) {
             Ok(host) => {
-                let hosts = &mut *env.instance::<Addon>()?.hosts.borrow_mut();
+                let hosts = &mut *addon.hosts.borrow_mut();
                 hosts.push(Some(host));
                 Some(env.uint(hosts.len() as u32 - 1))
             }
@@ -265,14 +291,17 @@ native!(
     3,
     |env, [server, number, flat]| {
         let (host, number) = (host(env, server)?, number.as_u32(env));
+        let seats = &env.instance::<Addon>()?.seats;
         let headers = headers(env, flat)?;
         // Out of reach for what `open` may do.
         let Some(pending) = host.application.pending.borrow_mut().remove(&number) else {
             return Some(env.boolean(false));
         };
         let request = http::Request::from_parts(pending.parts, ());
-        let result = host.enter(|| pending.responder.upgrade(&request, &headers, None));
+        let seat = seats.reserve();
+        let result = host.enter(|| pending.responder.upgrade(&request, &headers, Some(seat.clone())));
         if let Err(error) = &result {
+            seats.leave(seat.number());
             let pending = crate::application::Pending {
                 parts: request.into_parts().0,
                 responder: pending.responder,
@@ -331,112 +360,120 @@ native!(
 );
 
 native!(
-    /// send(server, low, high, data): bytes, -1 or 0.
+    /// send(seat, data): bytes, -1 or 0.
     send,
-    4,
-    |env, [server, low, high, data]| {
-        let socket = socket(env, server, low, high)?;
-        status(env, with_data(env, data, |data| socket.send(data)))
+    2,
+    |env, [seat, data]| {
+        let sent = with_socket(env, seat, |socket| with_data(env, data, |data| socket.send(data)));
+        status(env, sent.flatten())
     }
 );
 
 native!(
-    /// publish(server, low, high, topic, data): as send, the worst subscriber's answer.
+    /// sendSmall(seat, length): as send, of bytes that are in the slab.
+    send_small,
+    2,
+    |env, [seat, length]| {
+        let slab = env.instance::<Addon>()?.slab.get()?;
+        let sent = with_socket(env, seat, |socket| slab.read(length.as_u32(env) as usize, |bytes| socket.send(bytes)));
+        status(env, sent)
+    }
+);
+
+native!(
+    /// publish(seat, topic, data): as send, the worst subscriber's answer.
     publish,
-    5,
-    |env, [server, low, high, topic, data]| {
-        let (socket, topic) = (socket(env, server, low, high)?, text(env, topic));
-        status(env, with_data(env, data, |data| socket.publish(&topic, data)))
-    }
-);
-
-native!(
-    /// subscribe(server, low, high, topic)
-    subscribe,
-    4,
-    |env, [server, low, high, topic]| {
-        let result = socket(env, server, low, high)?.subscribe(&text(env, topic));
-        thrown(env, result).map(|is| env.boolean(is))
-    }
-);
-
-native!(
-    /// unsubscribe(server, low, high, topic)
-    unsubscribe,
-    4,
-    |env, [server, low, high, topic]| {
-        let result = socket(env, server, low, high)?.unsubscribe(&text(env, topic));
-        thrown(env, result).map(|is| env.boolean(is))
-    }
-);
-
-native!(
-    /// isSubscribed(server, low, high, topic)
-    is_subscribed,
-    4,
-    |env, [server, low, high, topic]| {
-        let is = socket(env, server, low, high)?.is_subscribed(&text(env, topic));
-        Some(env.boolean(is))
-    }
-);
-
-native!(
-    /// subscriptions(server, low, high): names.
-    subscriptions,
     3,
-    |env, [server, low, high]| {
-        let names = socket(env, server, low, high)?.subscriptions();
+    |env, [seat, topic, data]| {
+        let topic = text(env, topic);
+        let sent = with_socket(env, seat, |socket| with_data(env, data, |data| socket.publish(&topic, data)));
+        status(env, sent.flatten())
+    }
+);
+
+native!(
+    /// subscribe(seat, topic)
+    subscribe,
+    2,
+    |env, [seat, topic]| {
+        let topic = text(env, topic);
+        thrown(env, with_socket(env, seat, |socket| socket.subscribe(&topic))?).map(|is| env.boolean(is))
+    }
+);
+
+native!(
+    /// unsubscribe(seat, topic)
+    unsubscribe,
+    2,
+    |env, [seat, topic]| {
+        let topic = text(env, topic);
+        thrown(env, with_socket(env, seat, |socket| socket.unsubscribe(&topic))?).map(|is| env.boolean(is))
+    }
+);
+
+native!(
+    /// isSubscribed(seat, topic)
+    is_subscribed,
+    2,
+    |env, [seat, topic]| {
+        let topic = text(env, topic);
+        with_socket(env, seat, |socket| socket.is_subscribed(&topic)).map(|is| env.boolean(is))
+    }
+);
+
+native!(
+    /// subscriptions(seat): names.
+    subscriptions,
+    1,
+    |env, [seat]| {
+        let names = with_socket(env, seat, LocalSocket::subscriptions)?;
         Some(env.strings(names.iter().map(|name| &**name)))
     }
 );
 
 native!(
-    /// close(server, low, high, code, reason): `close` has run when it returns.
+    /// close(seat, code, reason): `close` has run when it returns.
     close,
-    5,
-    |env, [server, low, high, code, reason]| {
-        let (socket, code) = (socket(env, server, low, high)?, code.as_u32(env));
-        let code = u16::try_from(code).unwrap_or(u16::MAX);
-        thrown(env, socket.close(code, &text(env, reason)));
+    3,
+    |env, [seat, code, reason]| {
+        let code = u16::try_from(code.as_u32(env)).unwrap_or(u16::MAX);
+        thrown(env, socket(env, seat)?.close(code, &text(env, reason)));
         None
     }
 );
 
 native!(
-    /// terminate(server, low, high)
+    /// terminate(seat)
     terminate,
-    3,
-    |env, [server, low, high]| {
-        socket(env, server, low, high)?.terminate();
+    1,
+    |env, [seat]| {
+        socket(env, seat)?.terminate();
         None
     }
 );
 
 native!(
-    /// control(server, low, high, isPing, data): as send.
+    /// control(seat, isPing, data): as send.
     control,
-    5,
-    |env, [server, low, high, ping, data]| {
-        let (socket, ping) = (socket(env, server, low, high)?, ping.is_true(env));
-        let result = with_data(env, data, |data| if ping { socket.ping(data.1) } else { socket.pong(data.1) });
-        let sent = thrown(env, result.unwrap_or(Ok(SendStatus::Dropped)))?;
-        status(env, Some(sent))
+    3,
+    |env, [seat, ping, data]| {
+        let ping = ping.is_true(env);
+        let send = |socket: &LocalSocket, data: Data<'_>| if ping { socket.ping(data.1) } else { socket.pong(data.1) };
+        let sent = with_socket(env, seat, |socket| with_data(env, data, |data| send(socket, data))).flatten();
+        status(env, thrown(env, sent.transpose()).flatten())
     }
 );
 
 native!(
-    /// readyState(server, low, high): 1, 2 or 3.
+    /// readyState(seat): 1, 2 or 3.
     ready_state,
-    3,
-    |env, [server, low, high]| Some(env.uint(socket(env, server, low, high)?.ready_state() as u32))
+    1,
+    |env, [seat]| with_socket(env, seat, |socket| env.uint(socket.ready_state() as u32))
 );
 
 native!(
-    /// bufferedAmount(server, low, high): bytes that the kernel has not taken.
+    /// bufferedAmount(seat): bytes that the kernel has not taken.
     buffered_amount,
-    3,
-    |env, [server, low, high]| {
-        let amount = socket(env, server, low, high)?.buffered_amount();
-        Some(env.number(amount as f64))
-    }
+    1,
+    |env, [seat]| with_socket(env, seat, |socket| env.number(socket.buffered_amount() as f64))
 );

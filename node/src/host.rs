@@ -58,8 +58,7 @@ impl Host {
         if worker.is_finished() {
             let worker = place.take();
             drop(place);
-            drop(worker);
-            return self.finished();
+            return self.finished(worker);
         }
         let wait = if worker.is_busy() { Some(Duration::ZERO) } else { worker.timeout() };
         if let Some(attached) = self.attached.get() {
@@ -111,10 +110,11 @@ impl Host {
         }
     }
 
-    fn finished(&self) {
+    fn finished(&self, worker: Option<Worker>) {
         if let Some(attached) = self.attached.take() {
-            attached.close();
+            attached.close(); // before the descriptor that it watches
         }
+        drop(worker);
         self.env.scope(|| self.application.stopped());
     }
 

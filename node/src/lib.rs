@@ -6,6 +6,7 @@
 //! | [`uv`] | the handles on Node's event loop that turn and flush the worker |
 //! | [`host`] | one server: its worker, its handles, its end |
 //! | [`application`] | the engine's events as calls of JavaScript |
+//! | [`seats`] | the sockets that JavaScript holds, by number |
 //! | [`calls`] | what JavaScript calls |
 //!
 //! `unsafe` is in `napi` and `uv` only. The logic is the engine's; JavaScript's part (lib/) shapes arguments.
@@ -14,4 +15,5 @@ mod application;
 mod calls;
 mod host;
 mod napi;
+mod seats;
 mod uv;

@@ -221,11 +221,49 @@ impl Env {
         }
     }
 
-    /// Keeps data for this environment.
+    /// Keeps data for this environment; dropped when it has ended, after all hooks of [`Env::at_end`] are finished.
     pub fn set_instance<T: 'static>(self, data: T) {
         let data = Box::into_raw(Box::new(data));
-        // SAFETY: freed by nobody: an environment ends with its thread or its process, and hooks may still look at it.
-        unsafe { sys::napi_set_instance_data(self.0, data.cast(), None, ptr::null_mut()) };
+        // SAFETY: freed once, by `drop_instance`, which knows the type; if Node.js refuses it, it is leaked.
+        unsafe { sys::napi_set_instance_data(self.0, data.cast(), Some(drop_instance::<T>), ptr::null_mut()) };
+    }
+}
+
+/// Frees what [`Env::set_instance`] has kept.
+///
+/// # Safety
+/// Node.js calls it once, with the data that was set, which is a boxed `T`.
+unsafe extern "C" fn drop_instance<T>(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
+    // SAFETY: as above; the calls that borrowed it have returned, for the environment is gone.
+    drop(unsafe { Box::from_raw(data.cast::<T>()) });
+}
+
+/// Memory that JavaScript sees too: small payloads go through it, in both directions. To make a small view's bytes reachable for
+/// us, V8 would have to move them off its heap first, and to make one here costs ten times what it costs there.
+pub struct Slab {
+    data: *mut u8,
+    length: usize,
+    /// The view is never let go of: it lives as long as the environment.
+    _kept: sys::napi_ref,
+}
+
+impl Slab {
+    /// Puts a payload where JavaScript reads it, until the next one; `false` when it is too large for that.
+    pub fn write(&self, bytes: &[u8]) -> bool {
+        if bytes.len() > self.length {
+            return false;
+        }
+        // SAFETY: there is room for `length` bytes, kept alive by the reference; nothing else is borrowed from it, for what
+        // reads it (`read`) is over before an event is written. `bytes` are the engine's, so they do not overlap.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.data, bytes.len()) };
+        true
+    }
+
+    /// Calls `with` with the first bytes, which JavaScript has put there; it must not call JavaScript.
+    pub fn read<R>(&self, length: usize, with: impl FnOnce(&[u8]) -> R) -> R {
+        // SAFETY: within the memory that the reference keeps alive; nobody writes it before `with` has returned, because no
+        // JavaScript runs until then.
+        with(unsafe { std::slice::from_raw_parts(self.data, length.min(self.length)) })
     }
 }
 
@@ -313,6 +351,23 @@ impl Value {
         Some(with(unsafe { std::slice::from_raw_parts(data.cast(), length) }))
     }
 
+    /// A Uint8Array's memory, kept alive and shared with JavaScript; `None` when it is something else or lives on V8's heap.
+    pub fn as_slab(self, env: Env) -> Option<Slab> {
+        let (mut kind, mut length, mut data, mut kept) = (0, 0, ptr::null_mut(), ptr::null_mut());
+        // SAFETY: each call writes what it is asked for, or fails on another type. The data of a view does not move once it has
+        // been asked for.
+        unsafe {
+            let (none, no_offset) = (ptr::null_mut(), ptr::null_mut());
+            check(sys::napi_get_typedarray_info(env.0, self.0, &raw mut kind, &raw mut length, &raw mut data, none, no_offset))
+                .ok()?;
+            if kind != sys::TypedarrayType::uint8_array || data.is_null() {
+                return None;
+            }
+            check(sys::napi_create_reference(env.0, self.0, 1, &raw mut kept)).ok()?;
+        }
+        Some(Slab { data: data.cast(), length, _kept: kept })
+    }
+
     /// The strings of an array.
     pub fn as_strings(self, env: Env) -> Option<Vec<String>> {
         let mut count = 0;
@@ -370,7 +425,7 @@ impl Function {
 
 impl Drop for Function {
     fn drop(&mut self) {
-        // SAFETY: made by `function`, deleted once. After the environment's end this fails, harmlessly.
+        // SAFETY: made by `function`, deleted once, while the environment lives: `JsApplication::silence` drops what is left.
         unsafe { sys::napi_delete_reference(self.env.0, self.reference) };
     }
 }

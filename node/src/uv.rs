@@ -207,8 +207,10 @@ unsafe extern "C" fn on_closed(handle: Handle) {
         let this = *handle.cast::<*mut Handles>();
         (*this).open -= 1;
         if (*this).open == 0 {
-            let this = Box::from_raw(this);
-            if let Some(hook) = this.hook {
+            let Handles { hook, host, .. } = *Box::from_raw(this);
+            // Last: the environment may be gone when the hook is finished.
+            drop(host);
+            if let Some(hook) = hook {
                 hook.finish();
             }
         }
