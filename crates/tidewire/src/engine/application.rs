@@ -11,9 +11,39 @@ use super::dialing::ConnectError;
 use super::local::LocalSocket;
 use crate::http::{Request, Responder};
 
-/// The user code of one server on one worker: `fetch` and the one handler object.
+/// The user code of one server on one worker: `fetch` and the one handler object. What [`Builder`](crate::Builder) makes of
+/// closures; for those who [turn workers](super::Worker) themselves.
+///
+/// ```
+/// use std::rc::Rc;
+/// use tidewire::engine::{Application, Group, Worker};
+/// use tidewire::http::Responder;
+/// use tidewire::sys::{Io, Readiness};
+/// use tidewire::{LocalSocket, Message, Options, Request};
+///
+/// struct Echo;
+///
+/// impl Application for Echo {
+///     fn fetch(&self, request: Request, responder: Responder) {
+///         if let Err(error) = responder.upgrade(&request, &http::HeaderMap::new(), None) {
+///             responder.respond(error.to_response());
+///         }
+///     }
+///
+///     fn message(&self, socket: &LocalSocket, message: Message<'_>) {
+///         socket.send(message);
+///     }
+/// }
+///
+/// let io = Readiness::new()?;
+/// let group = Group::new(vec![io.waker()]);
+/// let worker = Worker::new(Box::new(io), &group, 0, Options::default(), Rc::new(Echo));
+/// # let _ = worker;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub trait Application {
-    /// A request has come. It is answered through the responder, now or later, or upgraded.
+    /// A request has come. It is answered through the responder, now or later, or upgraded; a responder that is dropped
+    /// without either answers 500.
     fn fetch(&self, request: Request, responder: Responder);
     /// A connection that this side began could not be opened; `close` follows, with 1006.
     fn connect_failed(&self, socket: &LocalSocket, error: &ConnectError) {
@@ -23,7 +53,7 @@ pub trait Application {
     fn open(&self, socket: &LocalSocket) {
         let _ = socket;
     }
-    /// A whole message has come.
+    /// A whole message has come. It is borrowed for the call.
     fn message(&self, socket: &LocalSocket, message: Message<'_>) {
         let _ = (socket, message);
     }
@@ -31,7 +61,8 @@ pub trait Application {
     fn drain(&self, socket: &LocalSocket) {
         let _ = socket;
     }
-    /// The WebSocket has ended. Exactly once for each `open`, and the last call for that socket.
+    /// The WebSocket has ended. Exactly once for each `open`, and the last call for that socket. What the codes mean is told at
+    /// [`Builder::close`](crate::Builder::close).
     fn close(&self, socket: &LocalSocket, code: u16, reason: &str) {
         let _ = (socket, code, reason);
     }
@@ -45,7 +76,12 @@ pub trait Application {
     }
 }
 
-/// Whether a message is text or binary.
+/// Whether a message is text or binary (RFC 6455, section 5.6).
+///
+/// ```
+/// use tidewire::{Kind, Payload};
+/// assert_eq!("text".kind(), Kind::Text);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// UTF-8 text.
@@ -54,15 +90,22 @@ pub enum Kind {
     Binary,
 }
 
-/// A received message. It is borrowed from the worker's receive buffer: what is to outlive the handler is made
-/// [owned](Message::into_owned).
+/// A received message, whole: its fragments are joined, and text is valid UTF-8 (RFC 6455, section 8.1). It is borrowed from the
+/// worker's receive buffer: what is to outlive the handler is made [owned](Message::into_owned). It can be sent again as what
+/// it was, and printed as text.
 ///
 /// ```
 /// use tidewire::Message;
+///
 /// let message = Message::from("hello");
-/// assert_eq!(message.text(), "hello");
+/// assert_eq!((message.text(), message.len()), ("hello".into(), 5));
 /// let kept: Message<'static> = message.into_owned();
 /// assert!(kept.is_text());
+///
+/// match Message::from(&[1_u8, 2][..]) {
+///     Message::Text(text) => println!("{text}"),
+///     Message::Binary(bytes) => assert_eq!(*bytes, [1, 2]),
+/// }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message<'a> {
@@ -82,7 +125,8 @@ impl Message<'_> {
         }
     }
 
-    /// The payload as text; of a binary message, what is not UTF-8 is replaced (as JavaScript's `String(buffer)` does).
+    /// The payload as text; of a binary message, what is not UTF-8 is replaced by U+FFFD (as JavaScript's `String(buffer)`
+    /// does).
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         match self {
@@ -109,7 +153,8 @@ impl Message<'_> {
         self.bytes().is_empty()
     }
 
-    /// The same message, owning its payload: it may be kept and sent to other threads.
+    /// The same message, owning its payload: it may be kept and sent to other threads. It copies the bytes, unless they are
+    /// owned already, as those of a message in fragments are.
     #[must_use]
     pub fn into_owned(self) -> Message<'static> {
         match self {
@@ -137,7 +182,8 @@ impl<'a> From<&'a [u8]> for Message<'a> {
     }
 }
 
-/// What can be sent as a message: strings as text, bytes as binary, and a received [`Message`] as what it was.
+/// What can be sent as a message: `str`, `String` and `Cow<str>` as text; `[u8]`, arrays, `Vec<u8>`, `Bytes` and `Cow<[u8]>` as
+/// binary; a received [`Message`] as what it was; and references to all of these.
 ///
 /// ```
 /// use tidewire::{Kind, Payload};
@@ -221,11 +267,35 @@ impl<P: Payload + ?Sized> Payload for &P {
 }
 
 /// What became of something that was sent (in JavaScript: the number that `send` gives).
+///
+/// A producer goes on while it is `Sent`, and waits for [`drain`](crate::Builder::drain) when it is not:
+///
+/// ```
+/// use std::cell::Cell;
+/// use tidewire::{SendStatus, Server, Upgrade, Ws};
+///
+/// fn produce(ws: &Ws<Cell<u32>>) {
+///     while ws.data().get() < 1_000 {
+///         let number = ws.data().replace(ws.data().get() + 1);
+///         match ws.send(format!("message {number}")) {
+///             SendStatus::Sent(_) => {}
+///             SendStatus::Backpressure | SendStatus::Dropped => return,
+///         }
+///     }
+/// }
+///
+/// let builder = Server::builder()
+///     .fetch(|req, server| async move { server.upgrade(&req, Upgrade::new(Cell::new(0))) })
+///     .open(produce)
+///     .drain(produce);
+/// # let _ = builder;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendStatus {
-    /// It is with the kernel, or will be at the end of the turn: so many payload bytes. JavaScript: that number.
+    /// It is with the kernel, or will be at the end of the turn: so many payload bytes. Of a publish, the message's own.
+    /// JavaScript: that number.
     Sent(usize),
-    /// It is queued behind backpressure and will arrive; `drain` follows. JavaScript: -1.
+    /// It is queued behind backpressure and will arrive, unless the connection is lost; `drain` follows. JavaScript: -1.
     Backpressure,
     /// It was dropped: the socket is closed, or more than the backpressure limit is queued already. JavaScript: 0.
     Dropped,
@@ -233,6 +303,11 @@ pub enum SendStatus {
 
 impl SendStatus {
     /// The number that Bun's `send` gives: bytes, -1 or 0.
+    ///
+    /// ```
+    /// use tidewire::SendStatus;
+    /// assert_eq!([SendStatus::Sent(5), SendStatus::Backpressure, SendStatus::Dropped].map(SendStatus::to_number), [5, -1, 0]);
+    /// ```
     #[must_use]
     pub fn to_number(self) -> i64 {
         match self {

@@ -18,7 +18,22 @@ use super::mailbox::Mailbox;
 use super::state::Subscription;
 use super::table::SocketId;
 
-/// A WebSocket, on the thread of its worker. Clones are the same socket; after its end, every call is harmless.
+/// A WebSocket, on the thread of its worker: what handlers of a [`Client`](crate::Client) get, and what a server's
+/// [`Ws`](crate::Ws) is beneath its types. Clones are the same socket; after its end, every call is harmless.
+///
+/// ```no_run
+/// use tidewire::{Client, ReadyState};
+///
+/// Client::builder()
+///     .open(|ws| { ws.send("hello"); })
+///     .message(|ws, message| {
+///         println!("{message}");
+///         ws.close(1000, "that is all").unwrap();
+///         assert_eq!(ws.ready_state(), ReadyState::Closing);
+///     })
+///     .run("ws://127.0.0.1:3000/")?;
+/// # Ok::<(), tidewire::client::ClientError>(())
+/// ```
 #[derive(Clone)]
 pub struct LocalSocket {
     core: Rc<Core>,
@@ -27,6 +42,11 @@ pub struct LocalSocket {
 }
 
 /// How far a WebSocket is, with the numbers of the WHATWG standard.
+///
+/// ```
+/// use tidewire::ReadyState;
+/// assert_eq!(ReadyState::Closed as u8, 3);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadyState {
     /// We connect to a server, or wait for its answer.
@@ -39,7 +59,15 @@ pub enum ReadyState {
     Closed = 3,
 }
 
-/// A call that the contract answers with an exception.
+/// A call with an argument that cannot be: nothing was done. (In Bun, the calls that throw.)
+///
+/// ```
+/// # fn handler(ws: &tidewire::Ws<()>) {
+/// assert!(ws.close(1006, "").is_err(), "1006 is never on the wire");
+/// assert!(ws.ping(&[0; 126]).is_err());
+/// assert!(ws.try_subscribe("").is_err());
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SocketError {
@@ -88,20 +116,39 @@ impl LocalSocket {
         self.id
     }
 
-    /// What the upgrade attached.
+    /// What the upgrade attached, if anything was; [`Ws::data`](crate::Ws::data) has it with its type.
     #[must_use]
     pub fn data(&self) -> Option<&Rc<dyn Any>> {
         self.data.as_ref()
     }
 
-    /// Sends a message. See [`SendStatus`].
+    /// Sends a message: text for a string, binary for bytes, see [`Payload`]. What became of it is a [`SendStatus`]; it may be
+    /// ignored by those who send little. The payload is copied, or with the kernel, when this returns.
+    ///
+    /// ```
+    /// # fn handler(ws: &tidewire::Ws<()>) {
+    /// ws.send("text");
+    /// ws.send([1, 2, 3]); // bytes
+    /// if ws.send(format!("{} bytes wait", ws.buffered_amount())).is_dropped() {
+    ///     println!("it is closed, or has more than `backpressure_limit` waiting");
+    /// }
+    /// # }
+    /// ```
     #[inline]
     pub fn send(&self, message: impl Payload) -> SendStatus {
         self.core.state.borrow_mut().send(self.id, opcode(message.kind()), message.bytes())
     }
 
-    /// Publishes to everybody on a topic but this socket, or with `publish_to_self` to everybody. The answer is the worst
-    /// subscriber's; `Dropped` also when nobody else is subscribed.
+    /// Publishes to everybody on a topic but this socket, or with [`publish_to_self`](crate::Options::publish_to_self) to
+    /// everybody. It need not be subscribed itself. The answer is the worst of this worker's subscribers;
+    /// [`Dropped`](SendStatus::Dropped) also when nobody else is subscribed, and when this socket is closed.
+    ///
+    /// ```
+    /// # fn handler(ws: &tidewire::Ws<()>) {
+    /// ws.subscribe("room");
+    /// ws.publish("room", "to all the others");
+    /// # }
+    /// ```
     #[inline]
     pub fn publish(&self, topic: &str, message: impl Payload) -> SendStatus {
         self.core.state.borrow_mut().publish_from(self.id, topic, opcode(message.kind()), message.bytes())
@@ -110,7 +157,8 @@ impl LocalSocket {
     /// Subscribes to a topic; `false` once closed. Subscribing twice is the same as once.
     ///
     /// # Errors
-    /// For an empty name, and over a limit.
+    /// For an empty name, and over [`max_subscriptions`](crate::Options::max_subscriptions) or
+    /// [`max_topic_length`](crate::Options::max_topic_length).
     pub fn subscribe(&self, topic: &str) -> Result<bool, SocketError> {
         if topic.is_empty() {
             return Err(SocketError::EmptyTopic);
@@ -137,7 +185,7 @@ impl LocalSocket {
         Ok(self.core.state.borrow_mut().unsubscribe(self.id, topic))
     }
 
-    /// Whether it is subscribed.
+    /// Whether it is subscribed; `false` once closed.
     #[must_use]
     pub fn is_subscribed(&self, topic: &str) -> bool {
         let state = self.core.state.borrow();
@@ -151,30 +199,40 @@ impl LocalSocket {
         state.topics.names(state.member(self.id))
     }
 
-    /// Closes with a code and a reason; the close handler runs inside this call. What was sent before still arrives.
+    /// Closes with a code and a reason (RFC 6455, section 7.1.2); the close handler runs inside this call. What was sent before
+    /// still arrives, within [`close_timeout`](crate::Options::close_timeout). Closing what is closed does nothing.
     ///
     /// # Errors
-    /// For a code that an application may not send, and a reason over 123 bytes; nothing is sent then.
+    /// For a code that may not be sent (it may be 1000-1003, 1007-1014 and 3000-4999), and a reason over 123 bytes of UTF-8;
+    /// nothing is sent then.
+    ///
+    /// ```
+    /// # fn handler(ws: &tidewire::Ws<()>) -> Result<(), tidewire::SocketError> {
+    /// ws.close(4001, "the session has ended")?;
+    /// assert!(ws.send("anything").is_dropped());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(&self, code: u16, reason: &str) -> Result<(), SocketError> {
         check_close(code, reason)?;
         self.core.happen(self.id, Happening::LocalClose, code, reason);
         Ok(())
     }
 
-    /// Cuts the connection off; the close handler runs inside this call, with 1006.
+    /// Cuts the connection off, without a Close, and drops what is queued; the close handler runs inside this call, with 1006.
     pub fn terminate(&self) {
         self.core.happen(self.id, Happening::LocalTerminate, 1006, "");
     }
 
-    /// Sends a ping; the peer's answer comes to `pong`.
+    /// Sends a ping; the peer's answer comes to `pong` (RFC 6455, section 5.5.2).
     ///
     /// # Errors
-    /// For a payload over 125 bytes.
+    /// For a payload over 125 bytes: that is the most that a control frame holds.
     pub fn ping(&self, data: &[u8]) -> Result<SendStatus, SocketError> {
         self.control(Opcode::Ping, data)
     }
 
-    /// Sends a pong that nobody asked for (a peer's ping is answered without this).
+    /// Sends a pong that nobody asked for (RFC 6455, section 5.5.3; a peer's ping is answered without this).
     ///
     /// # Errors
     /// For a payload over 125 bytes.
@@ -189,7 +247,7 @@ impl LocalSocket {
         Ok(self.core.state.borrow_mut().control(self.id, opcode, data))
     }
 
-    /// How far it is.
+    /// How far it is (Bun: `readyState`).
     #[must_use]
     pub fn ready_state(&self) -> ReadyState {
         match self.core.state.borrow().table.find(self.id).map(|connection| &connection.stage) {
@@ -200,24 +258,40 @@ impl LocalSocket {
         }
     }
 
-    /// The bytes, frame heads included, that the kernel has not taken.
+    /// The bytes, frame heads included, that the kernel has not taken (Bun: `getBufferedAmount()`). Within a turn, also those
+    /// that it has not been given yet.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.core.state.borrow().table.find(self.id).map_or(0, |connection| connection.queued())
     }
 
-    /// The peer's address; `None` on a unix socket, and once it has ended.
+    /// The address at the other end of the connection (Bun: `remoteAddress`); `None` on a unix socket, and once it has ended.
     #[must_use]
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.core.state.borrow().table.find(self.id)?.peer.address()
     }
 
-    /// Stops reading from the peer: no message comes until [`LocalSocket::resume`], not even from the same read.
+    /// Stops reading from the peer: no message comes until [`LocalSocket::resume`], not even from the same read. The peer's
+    /// sends come to wait, and its silence counts for the idle timeout.
+    ///
+    /// ```
+    /// # async fn store(_: String) {}
+    /// # let builder = tidewire::Server::builder::<()>()
+    /// .message(|ws, message| {
+    ///     ws.pause(); // one message at a time
+    ///     let (ws, text) = (ws.clone(), message.text().into_owned());
+    ///     ws.clone().spawn(async move {
+    ///         store(text).await;
+    ///         ws.resume();
+    ///     });
+    /// })
+    /// # ;
+    /// ```
     pub fn pause(&self) {
         self.set_paused(true);
     }
 
-    /// Reads again.
+    /// Reads again; what has arrived meanwhile comes in this turn or the next.
     pub fn resume(&self) {
         self.set_paused(false);
     }
@@ -237,7 +311,7 @@ impl LocalSocket {
         }
     }
 
-    /// Sends what is queued now instead of at the end of the turn.
+    /// Sends what is queued now instead of at the end of the turn: when a handler still has long to work.
     pub fn flush(&self) {
         let state = &mut *self.core.state.borrow_mut();
         if let Some(connection) = state.table.find_mut(self.id).filter(|connection| !connection.flags.stalled) {

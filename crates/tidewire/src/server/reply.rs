@@ -7,26 +7,53 @@ use http::StatusCode;
 use super::upgrade::Upgraded;
 use crate::http::{Body, Response, UpgradeError};
 
-/// The error of a failed `fetch`.
+/// The error of a failed `fetch`: any error, boxed. `?` makes one of the application's.
+///
+/// ```
+/// use tidewire::{Server, server::FetchError};
+///
+/// let builder = Server::builder::<()>().fetch(|req, _server| async move {
+///     let query = req.uri().query().ok_or("there is no query")?;
+///     let number: u64 = query.parse()?;
+///     Ok::<_, FetchError>(format!("twice that is {}", number.saturating_mul(2)))
+/// });
+/// # let _ = builder;
+/// ```
 pub type FetchError = Box<dyn Error + Send + Sync>;
 
-/// What became of a request.
+/// What became of a request: what everything that `fetch` may return is made into. See [`IntoReply`].
 #[derive(Debug)]
 pub enum Reply {
-    /// It is a WebSocket now.
+    /// It is a WebSocket now. If it is not, the answer is 500.
     Upgraded,
     /// This is the response.
     Response(Response),
-    /// It failed: the error handler answers, or 500.
+    /// It failed: [`fetch_error`](crate::Builder::fetch_error) answers, or 500.
     Failed(FetchError),
 }
 
-/// What `fetch` may return: a response, the result of an upgrade, text, a status, and `Result`s and `Option`s of these.
+/// What `fetch` may return:
+///
+/// | value | answer |
+/// |---|---|
+/// | `http::Response` of a [`Body`], or of what becomes one | itself |
+/// | the result of [`upgrade`](super::Upgrader::upgrade) | none, or the [response that fits](UpgradeError::to_response) its error |
+/// | `&'static str`, `String` | 200, `text/plain` |
+/// | `StatusCode` | that, without a body |
+/// | `(StatusCode, reply)` | the reply, with that status |
+/// | [`FetchError`] | 500, or that of [`fetch_error`](crate::Builder::fetch_error) |
+/// | `Option` of a reply | `None`: it was upgraded, as `undefined` in Bun |
+/// | `Result` of replies | whichever it is |
 ///
 /// ```
+/// use http::StatusCode;
 /// use tidewire::{IntoReply, Reply};
+///
 /// assert!(matches!("hello".into_reply(), Reply::Response(_)));
 /// assert!(matches!(None::<&str>.into_reply(), Reply::Upgraded));
+///
+/// let Reply::Response(missing) = (StatusCode::NOT_FOUND, "there is nothing").into_reply() else { unreachable!() };
+/// assert_eq!(missing.status(), 404);
 /// ```
 pub trait IntoReply {
     /// The reply.

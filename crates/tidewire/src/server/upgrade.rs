@@ -11,12 +11,18 @@ use super::run::Server;
 use crate::engine::Core;
 use crate::http::{Ticket, UpgradeError};
 
-/// What an upgrade attaches to the socket, and what it adds to the response.
+/// What an upgrade attaches to the socket, and what it adds to the response (Bun: the second argument of `upgrade`).
 ///
 /// ```
-/// use tidewire::Upgrade;
-/// let upgrade = Upgrade::new(42).header("set-cookie", "SessionId=1").protocol("chat.v2");
-/// # let _ = upgrade;
+/// use tidewire::{Server, Upgrade};
+///
+/// struct Session { number: u64 }
+///
+/// let builder = Server::builder().fetch(|req, server| async move {
+///     let upgrade = Upgrade::new(Session { number: 42 }).header("set-cookie", "SessionId=42").protocol("chat.v2");
+///     server.upgrade(&req, upgrade)
+/// });
+/// # let _ = builder;
 /// ```
 #[derive(Debug)]
 pub struct Upgrade<T> {
@@ -27,12 +33,13 @@ pub struct Upgrade<T> {
 }
 
 impl<T> Upgrade<T> {
-    /// An upgrade with this data.
+    /// An upgrade with this data, which the socket's handlers get from [`Ws::data`](super::Ws::data). `()` when there is none.
     pub fn new(data: T) -> Self {
         Self { data, headers: HeaderMap::new(), bad_header: None }
     }
 
-    /// Adds a header to the 101 response. Headers of the handshake itself are ignored. A name or value that no header can
+    /// Adds a header to the 101 response; several of one name are all sent. Headers of the handshake itself
+    /// (`Sec-WebSocket-Accept`, `Connection`, `Content-Length` and their like) are ignored. A name or value that no header can
     /// have (CR, LF, NUL) makes the upgrade fail with [`UpgradeError::Header`]; nothing is sent then.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
@@ -45,7 +52,8 @@ impl<T> Upgrade<T> {
         self
     }
 
-    /// Chooses the subprotocol; the empty string chooses none. Without a choice, the first that the client offered is taken.
+    /// Chooses the subprotocol (RFC 6455, section 1.9); the empty string chooses none. Without a choice, the first that the
+    /// client offered is taken (Bun: the same).
     #[must_use]
     pub fn protocol(self, protocol: &str) -> Self {
         let mut chosen = self;
@@ -54,11 +62,33 @@ impl<T> Upgrade<T> {
     }
 }
 
-/// A request became a WebSocket: nothing is left to answer.
+/// A request became a WebSocket: nothing is left to answer. It is what [`Upgrader::upgrade`] gives, for `fetch` to return.
+///
+/// ```
+/// use tidewire::{IntoReply, Server, Upgrade};
+///
+/// let builder = Server::builder().fetch(|req, server| async move {
+///     match server.upgrade(&req, Upgrade::new(())) {
+///         Ok(upgraded) => upgraded.into_reply(),
+///         Err(error) => format!("this is a page, because {error}").into_reply(),
+///     }
+/// });
+/// # let _ = builder;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Upgraded(pub(crate) ());
 
 /// The server as `fetch` gets it: it can do all that a [`Server`] can, and upgrade.
+///
+/// ```
+/// use tidewire::{Server, Upgrade};
+///
+/// let builder = Server::builder().fetch(|req, server| async move {
+///     server.publish("lobby", "somebody is at the door");
+///     server.upgrade(&req, Upgrade::new(()))
+/// });
+/// # let _ = builder;
+/// ```
 pub struct Upgrader<T> {
     server: Server,
     data: PhantomData<fn(T)>,
@@ -69,11 +99,13 @@ impl<T: 'static> Upgrader<T> {
         Self { server, data: PhantomData }
     }
 
-    /// Makes the connection of a request a WebSocket. `open` runs inside this call; frames that came with the request are
-    /// delivered after it. It works after awaits too, on the thread that received the request.
+    /// Makes the connection of a request a WebSocket (RFC 6455, section 4.2). `open` runs inside this call; frames that came
+    /// with the request, or while `fetch` waited, are delivered after it. It works after awaits too, on the thread that received
+    /// the request.
     ///
     /// # Errors
-    /// [`UpgradeError`] says why not; returned from `fetch`, it becomes the response that fits.
+    /// [`UpgradeError`] says why not; returned from `fetch`, it becomes the response that fits. The request can also be answered
+    /// in another way.
     pub fn upgrade<B>(&self, request: &http::Request<B>, upgrade: Upgrade<T>) -> Result<Upgraded, UpgradeError> {
         if let Some(name) = upgrade.bad_header {
             return Err(UpgradeError::Header(name));
