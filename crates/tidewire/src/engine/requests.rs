@@ -199,11 +199,12 @@ impl Core {
 
     /// What hyper wrote was taken by the kernel: there may be more where it came from.
     pub fn output_taken(self: &Rc<Self>, id: SocketId) {
-        let active = {
+        let more = {
             let mut state = self.state.borrow_mut();
-            exchange(&mut state, id).is_some_and(|exchange| exchange.is_active())
+            // hyper may hold the rest of a body that it was given whole, long after that body is dropped.
+            exchange(&mut state, id).is_some_and(|exchange| exchange.is_active() || exchange.pipe().waits())
         };
-        if active {
+        if more {
             self.poll_exchange(id);
         }
     }

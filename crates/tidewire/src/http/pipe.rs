@@ -21,6 +21,8 @@ struct Flow {
     output: Vec<u8>,
     /// How much output is taken before hyper must wait.
     room: usize,
+    /// It waits: there is more to write than there was room.
+    waits: bool,
 }
 
 impl Pipe {
@@ -67,7 +69,14 @@ impl Pipe {
 
     /// Says how much hyper may write.
     pub fn set_room(&self, room: usize) {
-        self.0.borrow_mut().room = room;
+        let mut flow = self.0.borrow_mut();
+        flow.room = room;
+        flow.waits = false;
+    }
+
+    /// Whether hyper waits for room.
+    pub fn waits(&self) -> bool {
+        self.0.borrow().waits
     }
 }
 
@@ -101,6 +110,7 @@ impl Write for Pipe {
         let before = flow.output.len();
         let mut left = flow.room.saturating_sub(before);
         if left == 0 {
+            flow.waits = true;
             return Poll::Pending;
         }
         for slice in slices {
