@@ -148,9 +148,9 @@ fn keep(request: &tidewire::Request, upgrader: &Upgrader<()>) {
 
 #[test]
 fn c04_an_upgrade_after_the_response_has_started_is_refused_and_leaves_it_intact() {
-    // Fast enough for the closing deadline.
-    let faults = Faults { buffer: 500..=8000, delay: Duration::ZERO..=Duration::from_millis(5), stall: 0.0, ..Faults::rough() };
-    for_each_seed(50, |seed| {
+    // Fast enough for the closing deadline, and slow enough to be caught on the way.
+    let faults = Faults { buffer: 2000..=8000, delay: Duration::ZERO..=Duration::from_millis(5), stall: 0.0, ..Faults::rough() };
+    for_each_seed(20, |seed| {
         let notes = Notes::default();
         let inner = notes.clone();
         let builder = noting(&notes)
@@ -159,22 +159,23 @@ fn c04_an_upgrade_after_the_response_has_started_is_refused_and_leaves_it_intact
                     return Ok(server.upgrade(&req, Upgrade::new(())));
                 }
                 keep(&req, &server);
-                Err("y".repeat(20_000))
+                Err("y".repeat(300_000))
             })
             .message(move |_, _| inner.add(format!("{:?}", upgrade_answered())));
         let mut world = World::new(seed, faults.clone(), 1, builder);
         let mut clients = vec![world.opened(), world.client_at("/answered")];
-        // While the long response is on its way, and after it, another socket's handler tries.
-        for round in 1..=3 {
+        for part in [1, 50_000, 150_000] {
+            world.until(&mut clients, "a part of the response", |clients| clients[1].unparsed().len() >= part);
             clients[0].send_text("try");
-            world.until(&mut clients, "an attempt", |_| notes.all().len() == 1 + round);
+            let attempts = notes.all().len();
+            world.until(&mut clients, "an attempt", |_| notes.all().len() > attempts);
+            assert!(clients[1].response().is_none(), "it was on its way");
         }
         world.until(&mut clients, "the whole response", |clients| clients[1].response().is_some());
-        assert!(notes.all()[1..].iter().all(|note| note == "Some(Err(Gone))" || note == "None"), "{:?}", notes.all());
-        assert_eq!(clients[1].response().unwrap().text(), "y".repeat(20_000));
+        assert_eq!(clients[1].response().unwrap().text(), "y".repeat(300_000));
         clients[0].send_text("try again");
         world.settle(&mut clients);
-        assert_eq!(notes.all().last().unwrap(), "Some(Err(Gone))");
+        assert_eq!(notes.all()[1..], ["Some(Err(Gone))"; 4]);
         assert_eq!(world.server.metrics().opened, 1);
         ANSWERED.take();
         world.end(clients);

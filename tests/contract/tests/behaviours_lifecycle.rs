@@ -243,6 +243,21 @@ fn c27_a_graceful_stop_lets_a_response_under_way_finish() {
 }
 
 #[test]
+fn a_response_larger_than_what_may_wait_arrives_whole_however_slow_its_reader() {
+    let body: String = (0..100_000).map(|i| format!("{i:06}")).collect();
+    for upgrade in ["", "Connection: upgrade\r\nUpgrade: websocket\r\n"] {
+        for buffer in [2000, 65_536, 1_000_000] {
+            let whole = body.clone();
+            let builder = Server::builder::<()>().fetch(move |_, _| std::future::ready(whole.clone()));
+            let mut world = World::new(1, Faults { buffer: buffer..=buffer, ..Faults::none() }, 1, builder);
+            let response = world.ask(format!("GET / HTTP/1.1\r\nHost: a\r\n{upgrade}\r\n").as_bytes());
+            assert!(response.text() == body, "{} bytes with {buffer}, {upgrade:?}", response.body.len());
+            world.end(Vec::new());
+        }
+    }
+}
+
+#[test]
 fn c27_a_stop_without_patience_cuts_everybody_off_at_once() {
     let notes = Notes::default();
     let mut world = World::new(0, Faults::none(), 4, noting(&notes));

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidewire::server::Running;
-use tidewire::{Builder, SendStatus, Server, Upgrade};
+use tidewire::sys::{Endpoint, ListenOptions, Readiness};
+use tidewire::{Builder, SendStatus, Server, Upgrade, Ws};
 use tidewire_contract::{Notes, noting, texts, upgrading};
 use tidewire_kit::client::{Ended, Upgrade as Offer, Wire};
 use tidewire_kit::real::{Client, Connection, request, wait_until};
@@ -246,4 +248,31 @@ fn c28_a_client_that_ends_its_direction_while_fetch_waits_costs_nothing() {
         wait_until("the request", || server.metrics().requests == 1);
         assert_eq!(server.metrics().closed, 0);
     });
+}
+
+#[test]
+fn what_is_sent_outside_a_turn_leaves_before_the_worker_sleeps() {
+    thread_local! {
+        static SOCKET: RefCell<Option<Ws<()>>> = const { RefCell::new(None) };
+    }
+    let builder = upgrading().open(|ws| SOCKET.set(Some(ws.clone())));
+    let (_server, mut workers) = builder.embed(vec![Box::new(Readiness::new().unwrap())]);
+    let worker = &mut workers[0];
+    let Endpoint::Tcp(address) = worker.listen(&Endpoint::Tcp(([127, 0, 0, 1], 0).into()), &ListenOptions::default()).unwrap()
+    else {
+        panic!("a TCP address was asked for")
+    };
+    let client = std::thread::spawn(move || {
+        let mut client = Client::connect(address);
+        client.next_message()
+    });
+    while SOCKET.with_borrow(Option::is_none) {
+        worker.turn(None).unwrap();
+    }
+    // Nothing else wakes the worker: the client is silent until it has this, or has lost its patience.
+    SOCKET.take().unwrap().send("outside");
+    while worker.population().0 > 0 {
+        worker.turn(None).unwrap();
+    }
+    assert_eq!([client.join().unwrap()], *texts(["outside"]));
 }

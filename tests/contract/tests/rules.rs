@@ -522,7 +522,7 @@ fn the_upgrade_leaves_in_one_call_with_what_open_sends() {
 }
 
 #[test]
-fn what_is_sent_outside_a_turn_leaves_with_flush_or_before_the_worker_sleeps() {
+fn what_is_sent_outside_a_turn_leaves_with_flush_or_with_the_next_turn() {
     let mut world = World::calm(keeping(upgrading()));
     let mut clients = vec![world.opened()];
     let ws = kept().remove(0);
@@ -535,7 +535,7 @@ fn what_is_sent_outside_a_turn_leaves_with_flush_or_before_the_worker_sleeps() {
     assert_eq!((calls.sends, calls.waits), (1, 0), "flushed, and no turn was needed");
     while clients[0].step() {}
     assert_eq!(clients[0].take_messages(), texts(["one", "two"]));
-    // Without a flush, the next turn does it before it waits, so that the worker never sleeps on what is queued.
+    // Without a flush, the next turn does it: before it sleeps, as the same test on real sockets shows.
     ws.send("three");
     world.turn();
     while clients[0].step() {}
