@@ -18,7 +18,23 @@ type OnClose = Box<dyn Fn(&LocalSocket, u16, &str)>;
 type OnError = Box<dyn Fn(&LocalSocket, &ConnectError)>;
 type OnControl = Box<dyn Fn(&LocalSocket, &[u8])>;
 
-/// A client in the making: handlers, handshake, limits. See the [module](super).
+/// A client in the making: handlers, handshake, limits. Its sockets are [`LocalSocket`]s. See the [module](super) for one that
+/// runs.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidewire::Client;
+///
+/// let client = Client::builder()
+///     .protocol("chat.v2")
+///     .header("authorization", "Bearer of-a-token")
+///     .options(|options| options.connect_timeout = Duration::from_secs(3))
+///     .open(|ws| { ws.send("hello"); })
+///     .message(|_ws, message| println!("{message}"))
+///     .error(|_ws, error| println!("not connected: {error}"))
+///     .close(|_ws, code, reason| println!("closed: {code} {reason}"));
+/// # let _ = client;
+/// ```
 #[derive(Default)]
 #[must_use = "a client does nothing until it is run"]
 pub struct Client {
@@ -40,6 +56,14 @@ struct Handlers {
 }
 
 /// Why a client could not run.
+///
+/// ```
+/// use tidewire::Client;
+/// use tidewire::client::{ClientError, UrlError};
+///
+/// let error = Client::builder().run("gopher://example.com").unwrap_err();
+/// assert!(matches!(error, ClientError::Url(UrlError::Scheme(_))));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
@@ -66,30 +90,31 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// Begins a client.
+    /// Begins a client: without handlers, with the default [`Options`].
     pub fn builder() -> Self {
         Self::default()
     }
 
-    /// The connection is open.
+    /// The connection is open: the server has answered the handshake as it must (RFC 6455, section 4.1).
     pub fn open(mut self, handler: impl Fn(&LocalSocket) + 'static) -> Self {
         self.handlers.open = Some(Box::new(handler));
         self
     }
 
-    /// A message has come.
+    /// A message has come: whole, and valid UTF-8 if it is text. It is borrowed for the call.
     pub fn message(mut self, handler: impl Fn(&LocalSocket, Message<'_>) + 'static) -> Self {
         self.handlers.message = Some(Box::new(handler));
         self
     }
 
-    /// What waited behind backpressure is with the kernel.
+    /// What waited behind backpressure is with the kernel: there is room again. Once per stall.
     pub fn drain(mut self, handler: impl Fn(&LocalSocket) + 'static) -> Self {
         self.handlers.drain = Some(Box::new(handler));
         self
     }
 
-    /// The connection has ended, or could not be opened (then with 1006).
+    /// The connection has ended, or could not be opened (then with 1006): once, and the last call. The codes are those of
+    /// [`Builder::close`](crate::Builder::close).
     pub fn close(mut self, handler: impl Fn(&LocalSocket, u16, &str) + 'static) -> Self {
         self.handlers.close = Some(Box::new(handler));
         self
@@ -113,25 +138,28 @@ impl Client {
         self
     }
 
-    /// Offers a subprotocol; the first is the one that is liked best. The server must choose one of them.
+    /// Offers a subprotocol (RFC 6455, section 1.9); the first is the one that is liked best. The server must choose one of
+    /// them, or the handshake fails (as in browsers and Bun).
     pub fn protocol(mut self, protocol: &str) -> Self {
         self.protocols.push(protocol.to_owned());
         self
     }
 
-    /// Adds a header to the handshake.
+    /// Adds a header to the handshake. As in Bun, it may replace Host and a valid Sec-WebSocket-Key; `Connection`, `Upgrade` and
+    /// their like are ignored. One that cannot be sent (CR, LF, NUL) makes [`Client::run`] fail.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Limits and timeouts, by name.
+    /// Limits and timeouts, by name; those of HTTP and of topics are a server's.
     pub fn options(mut self, change: impl FnOnce(&mut Options)) -> Self {
         change(&mut self.options);
         self
     }
 
-    /// Connects to a `ws://` URL and runs on this thread until the connection has ended.
+    /// Connects to a `ws://` URL (or `http://`, which is the same) and runs on this thread until the connection has ended. Of a
+    /// name's addresses the first is taken.
     ///
     /// # Errors
     /// When there is nothing to connect to, or the worker fails. A connection that could not be opened is reported to the
@@ -149,10 +177,22 @@ impl Client {
         Ok(())
     }
 
-    /// Begins the connection on a worker that the caller turns, over an [`Io`] of the caller's. `host` is the Host header.
+    /// Begins the connection on a worker that the caller turns, over an [`Io`] of the caller's. `host` is the Host header,
+    /// `resource` the path with its query.
     ///
     /// # Errors
     /// As [`Client::run`].
+    ///
+    /// ```
+    /// use tidewire::Client;
+    /// use tidewire::client::ClientError;
+    /// use tidewire::sys::{Endpoint, Readiness};
+    ///
+    /// let (io, endpoint) = (Box::new(Readiness::new()?), Endpoint::Unix("nobody listens here".into()));
+    /// let result = Client::builder().embed(io, endpoint, "localhost", "/chat");
+    /// assert!(matches!(result, Err(ClientError::Connect(_))));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn embed(self, io: Box<dyn Io>, endpoint: Endpoint, host: &str, resource: &str) -> Result<Worker, ClientError> {
         let dial = Dial::new(endpoint, host, resource, &self.protocols, &self.headers)?;
         let group = Group::new(vec![io.waker()]);

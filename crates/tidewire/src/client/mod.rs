@@ -1,4 +1,5 @@
-//! The client: the mirror of the server's handlers, on a worker of its own.
+//! The client: the mirror of the server's handlers, on a worker of its own. One [`Client`] is one connection; it is over when
+//! [`Client::run`] returns.
 //!
 //! ```
 //! use tidewire::{Client, Server, Upgrade};

@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-/// Why a string is no URL to connect to.
+/// Why a string is no URL to connect to (RFC 6455, section 3).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {

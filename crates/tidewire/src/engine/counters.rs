@@ -48,7 +48,16 @@ macro_rules! counters {
             pub close_codes: CloseCodes,
         }
 
-        /// Counters of all workers together, since the server began.
+        /// Counters of all workers together, since the server began. Each only grows; how many there are now is the difference of
+        /// two (`accepted - closed`). They are exact once the workers are quiet.
+        ///
+        /// ```
+        /// let server = tidewire::Server::builder::<()>().bind("127.0.0.1:0")?;
+        /// let metrics = server.metrics();
+        /// assert_eq!((metrics.opened, metrics.dropped_backpressure), (0, 0));
+        /// assert!(!metrics.close_codes.contains_key(&1006));
+        /// # Ok::<(), tidewire::BindError>(())
+        /// ```
         #[derive(Debug, Default, Clone, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Metrics {

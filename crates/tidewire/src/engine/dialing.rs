@@ -21,7 +21,18 @@ use super::table::SocketId;
 const MAX_HEADERS: usize = 100;
 const MAX_HEAD: usize = 16 * 1024;
 
-/// What a client asks of a server: where, and with which handshake.
+/// What a client asks of a server: where, and with which handshake (RFC 6455, section 4.1). For
+/// [`Worker::connect`](super::Worker::connect).
+///
+/// ```
+/// use tidewire::engine::Dial;
+/// use tidewire::sys::Endpoint;
+///
+/// let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 3000).into());
+/// let dial = Dial::new(endpoint.clone(), "localhost:3000", "/chat?name=N", &["chat.v2".into()], &[]);
+/// assert!(dial.is_ok());
+/// assert!(Dial::new(endpoint, "localhost", "no path", &[], &[]).is_err());
+/// ```
 #[derive(Debug, Clone)]
 pub struct Dial {
     endpoint: Endpoint,
@@ -31,10 +42,11 @@ pub struct Dial {
 }
 
 impl Dial {
-    /// A handshake to be sent to `endpoint`, for a resource of a host.
+    /// A handshake to be sent to `endpoint`, for a path (with its query) of a host. As in Bun,
+    /// a header may replace Host and a valid Sec-WebSocket-Key; `Connection`, `Upgrade` and their like are ignored.
     ///
     /// # Errors
-    /// For a path, header or subprotocol that cannot be sent.
+    /// For a host, path, header or subprotocol that cannot be sent: see [`UsageError`].
     ///
     /// # Panics
     /// When the system gives no random bytes.
@@ -65,7 +77,18 @@ impl Dial {
     }
 }
 
-/// Why a connection could not be opened.
+/// Why a connection could not be opened. It goes to the `error` handler of a [`Client`](crate::Client), before `close` with
+/// 1006.
+///
+/// ```
+/// use tidewire::{Client, engine::ConnectError};
+///
+/// let client = Client::builder().error(|_ws, error| match error {
+///     ConnectError::TimedOut => println!("try later"),
+///     other => println!("{other}"),
+/// });
+/// # let _ = client;
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -75,7 +98,7 @@ pub enum ConnectError {
     /// The answer is no HTTP response, or its head is too large.
     #[error("the answer to the handshake is no HTTP response: {0}")]
     Malformed(&'static str),
-    /// The answer does not open a WebSocket.
+    /// The answer does not open a WebSocket: another status than 101, or what section 4.1 of RFC 6455 forbids.
     #[error("the server did not open a WebSocket: {0}")]
     Handshake(#[from] HandshakeError),
     /// It took longer than `connect_timeout`.

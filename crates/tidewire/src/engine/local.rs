@@ -319,7 +319,7 @@ impl LocalSocket {
         }
     }
 
-    /// A handle for other threads.
+    /// What [`Handle`](crate::Handle) is made of: [`Ws::handle`](crate::Ws::handle) gives one.
     #[must_use]
     pub fn remote(&self) -> RemoteSocket {
         RemoteSocket { mailbox: self.core.mailbox.clone(), id: self.id }
@@ -336,7 +336,21 @@ impl fmt::Debug for LocalSocket {
     }
 }
 
-/// A worker as code on its own thread reaches it, also while a turn is under way: for a face in another language.
+/// A worker as code on its own thread reaches it, also while a turn is under way: for handlers in another language. What
+/// [`Worker::handle`](super::Worker::handle) gives.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidewire::Server;
+/// use tidewire::sys::Readiness;
+///
+/// let (_server, mut workers) = Server::builder::<()>().embed(vec![Box::new(Readiness::new()?)]);
+/// let worker = workers[0].handle();
+/// worker.spawn(async { println!("polled in the next turn") });
+/// workers[0].turn(Some(Duration::ZERO))?;
+/// assert_eq!(worker.population(), (0, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct LocalWorker {
     core: Rc<Core>,
@@ -353,17 +367,17 @@ impl LocalWorker {
         LocalSocket::new(self.core.clone(), id, None)
     }
 
-    /// Publishes to everybody on a topic, on all workers.
+    /// Publishes to everybody on a topic, on all workers, as [`Server::publish`](crate::Server::publish).
     pub fn publish(&self, topic: &str, message: impl Payload) -> SendStatus {
         self.core.state.borrow_mut().publish(topic, opcode(message.kind()), message.bytes(), None)
     }
 
-    /// Runs a future on this worker.
+    /// Runs a future on this worker, as [`Ws::spawn`](crate::Ws::spawn).
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         self.core.executor.spawn(Box::pin(future));
     }
 
-    /// Connections, and open WebSockets, now.
+    /// How many connections it has now, and how many of them are open WebSockets.
     #[must_use]
     pub fn population(&self) -> (usize, usize) {
         let state = self.core.state.borrow();

@@ -1,45 +1,71 @@
-//! The named limits and timeouts of a server, as the engine reads them.
+//! The named limits and timeouts of connections, as the engine reads them.
 
 use std::time::Duration;
 
 use tidewire_proto::Limits;
 
-/// Limits, timeouts and habits of a server's connections. Defaults are the seed's and Bun's.
+/// Limits, timeouts and habits of the connections of a server or a client. The defaults are Bun's, but for
+/// [`backpressure_limit`](Self::backpressure_limit). Durations are rounded up to whole seconds.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidewire::{Options, Server};
+///
+/// let mut options = Options::default();
+/// assert_eq!(options.idle_timeout, Duration::from_secs(120));
+/// options.max_request_body = 1024 * 1024;
+/// let builder = Server::builder::<()>().options(move |it| *it = options);
+/// # let _ = builder;
+/// ```
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The largest message, in bytes, whole and after inflation. Over it: close 1009. Default 16 MiB.
+    /// The largest message, in bytes, whole and after inflation. Over it: close 1009. Default 16 MiB (Bun:
+    /// `maxPayloadLength`, the same).
     pub max_payload_length: usize,
     /// The most fragments of one message. Over it: close 1008. Default 131,072.
     pub max_fragments: u32,
-    /// How long a WebSocket may be silent, in whole seconds; zero switches the limit off. Default 120 s. Only inbound traffic counts.
+    /// How long a WebSocket may be silent; zero: for ever. Over it: the connection is cut off, with 1006 for `close`. Only
+    /// inbound traffic counts. Default 120 s (Bun: `idleTimeout`, the same, but at most 960 s).
     pub idle_timeout: Duration,
-    /// How many bytes may wait for a peer that does not read; while more wait, what is sent is dropped. Default 1 MiB.
+    /// How many bytes may wait for a peer that does not read, frame heads included; while more wait, what is sent is dropped.
+    /// So one message larger than the limit still goes. Of a response, no more than this is taken from its body meanwhile.
+    /// Default 1 MiB (Bun: `backpressureLimit`, 16 MiB).
     pub backpressure_limit: usize,
-    /// Whether a peer over that limit is disconnected (close code 1006) when a send is dropped. Default false.
+    /// Whether a peer over that limit is cut off when a send is dropped, with 1006 for `close`. Default false (Bun:
+    /// `closeOnBackpressureLimit`, the same).
     pub close_on_backpressure_limit: bool,
-    /// Whether a silent peer is pinged shortly before its idle timeout. Default true.
+    /// Whether a silent peer is pinged 8 s before its idle timeout, or half of it if that is less. Default true (Bun:
+    /// `sendPings`, the same).
     pub send_pings: bool,
-    /// Whether a socket receives what it publishes to a topic that it is subscribed to. Default false.
+    /// Whether a socket receives what it publishes to a topic that it is subscribed to. Default false (Bun: `publishToSelf`,
+    /// the same).
     pub publish_to_self: bool,
-    /// The most topics that one socket may be subscribed to. Default 65,536.
+    /// The most topics that one socket may be subscribed to. Over it:
+    /// [`SocketError::TopicLimit`](crate::SocketError::TopicLimit). Default 65,536.
     pub max_subscriptions: usize,
-    /// The longest topic name, in bytes. Default 65,536.
+    /// The longest topic name, in bytes. Over it: the same error. Default 65,536.
     pub max_topic_length: usize,
-    /// How long to wait for the other side's Close, and for the end of the stream after both. Default 5 s.
+    /// How long to wait for the other side's Close, and for the end of the stream after both. Over it: the connection is cut
+    /// off. Default 5 s.
     pub close_timeout: Duration,
-    /// How long a connection that this side begins may take until it is open. Default 10 s.
+    /// How long a connection that this side begins may take until it is open. Over it:
+    /// [`ConnectError::TimedOut`](super::ConnectError::TimedOut). Default 10 s.
     pub connect_timeout: Duration,
-    /// How long the head of a request may take in all. Default 10 s.
+    /// How long the head of a request may take in all, from its first byte; and how long a new connection may take until that.
+    /// Over it: the connection is ended. Default 10 s.
     pub head_timeout: Duration,
-    /// How long an HTTP connection may make no progress, whether between requests or within one. Default 10 s; zero: for ever.
+    /// How long an HTTP connection may make no progress, whether between requests or within one; zero: for ever. Over it: the
+    /// connection is ended. Default 10 s (Bun: the server's `idleTimeout`, the same).
     pub http_idle_timeout: Duration,
     /// The most headers in a request. Over it: 431. Default 100.
     pub max_headers: usize,
     /// The largest request head, in bytes. Over it: 431. Default 16 KiB.
     pub max_head_size: usize,
-    /// The largest request body, in bytes. Over it: 413. Default 128 MiB.
+    /// The largest request body, in bytes. Over it: 413 when its length is declared, else an error of the body. Default 128 MiB
+    /// (Bun: `maxRequestBodySize`, the same).
     pub max_request_body: u64,
-    /// The most connections at a time, on each worker; more are closed at once. Default: none.
+    /// The most connections at a time, on each worker; more are closed at once.
+    /// [`Builder::max_connections`](crate::Builder::max_connections) is of all workers together. Default: no limit.
     pub max_connections: usize,
 }
 

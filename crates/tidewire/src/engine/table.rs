@@ -6,7 +6,15 @@
 
 use std::collections::BTreeSet;
 
-/// Names one connection of one worker, for as long as the worker lives.
+/// Names one connection of one worker, for as long as the worker lives: no later connection gets the same id.
+///
+/// ```
+/// use tidewire::engine::SocketId;
+/// # fn handler(ws: &tidewire::Ws<()>) {
+/// let number = ws.id().to_bits();
+/// assert_eq!(SocketId::from_bits(number), ws.id());
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId {
     index: u32,

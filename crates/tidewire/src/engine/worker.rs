@@ -24,7 +24,8 @@ use super::table::SocketId;
 use crate::backplane::Link;
 use crate::topics::counts::Counts;
 
-/// The workers of one server: what they share before they run. Make one, then a [`Worker`] for each of its places.
+/// The workers of one server: what they share before they run. Make one, then a [`Worker`] for each of its places. Clones are the
+/// same group, and may be used on any thread. See [`Application`] for an example.
 #[derive(Clone)]
 pub struct Group(Arc<Shared>);
 
@@ -47,7 +48,7 @@ impl Group {
         &self.0
     }
 
-    /// The counters of all workers together.
+    /// The counters of all workers together, since they began.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let mut metrics = Metrics::default();
@@ -63,7 +64,8 @@ impl Group {
     }
 
     /// Publishes to everybody on a topic. On the thread of one of the workers its subscribers get the message at once, in
-    /// order with what they are sent otherwise; the others, and from another thread all, through the workers' mailboxes.
+    /// order with what they are sent otherwise; the others, and from another thread all, through the workers' mailboxes. The
+    /// answer is that of [`Server::publish`](crate::Server::publish).
     pub fn publish(&self, topic: &str, kind: Kind, payload: &[u8]) -> SendStatus {
         if let Some(core) = Core::current().filter(|core| self.owns(core)) {
             return core.state.borrow_mut().publish(topic, opcode(kind), payload, None);
@@ -78,7 +80,7 @@ impl Group {
         self.0.link.mailboxes().iter().any(|mailbox| Arc::ptr_eq(mailbox, &core.mailbox))
     }
 
-    /// Stops listening and closes all sockets with 1001; what is left after `patience` is cut off.
+    /// Has all workers [stop](Worker::stop), each in its next turn.
     pub fn stop(&self, patience: Duration) {
         for mailbox in self.0.link.mailboxes() {
             mailbox.post(Mail::Stop(patience));
@@ -86,7 +88,7 @@ impl Group {
     }
 }
 
-/// Why a turn was refused or failed.
+/// Why a turn was refused or failed. After `Poll` the worker is of no more use.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkerError {
@@ -98,7 +100,26 @@ pub enum WorkerError {
     Poll(#[from] io::Error),
 }
 
-/// One worker. It stays on the thread that made it.
+/// One worker, turned by its owner: `while !worker.is_finished() { worker.turn(None)? }`, or from a foreign loop that watches its
+/// [descriptor](Worker::descriptor). It stays on the thread that made it; dropping it cuts its connections off.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidewire::sys::{Endpoint, ListenOptions, Readiness};
+/// use tidewire::{Server, Upgrade};
+///
+/// let builder = Server::builder().fetch(|req, server| async move { server.upgrade(&req, Upgrade::new(())) });
+/// let (server, mut workers) = builder.embed(vec![Box::new(Readiness::new()?)]);
+/// let worker = &mut workers[0];
+/// let at = worker.listen(&Endpoint::Tcp(([127, 0, 0, 1], 0).into()), &ListenOptions::default())?;
+/// println!("listening on {at}");
+///
+/// // In a foreign loop, whenever the descriptor is readable, and after at most `timeout`:
+/// assert!(worker.descriptor().is_some());
+/// worker.turn(Some(Duration::ZERO))?;
+/// assert_eq!(worker.timeout(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Worker {
     core: Rc<Core>,
     listeners: Vec<Listener>,
@@ -124,7 +145,10 @@ const ACCEPTS: usize = 256;
 const POLLS: usize = 1024;
 
 impl Worker {
-    /// A worker at `place` in its group.
+    /// A worker at `place` in its group: 0 and up, each place once.
+    ///
+    /// # Panics
+    /// When the group has no such place.
     pub fn new(io: Box<dyn Io>, group: &Group, place: usize, options: Options, application: Rc<dyn Application>) -> Self {
         let shared = group.shared();
         let executor = Executor::new(io.waker());
@@ -142,10 +166,10 @@ impl Worker {
         }
     }
 
-    /// Listens; says where (port 0 picks one).
+    /// Listens, in addition to where it does already; says where (port 0 picks one).
     ///
     /// # Errors
-    /// As `bind(2)` and `listen(2)`.
+    /// As `bind(2)` and `listen(2)`, and when the listener cannot be watched.
     pub fn listen(&mut self, endpoint: &Endpoint, options: &ListenOptions) -> io::Result<Endpoint> {
         let listening = self.core.state.borrow_mut().out.io.listen(endpoint, options)?;
         let local = listening.local.clone();
@@ -170,7 +194,7 @@ impl Worker {
         self.listeners.iter().map(|listener| &listener.local)
     }
 
-    /// A descriptor that is readable when a turn is due, for a foreign loop.
+    /// A descriptor that is readable when a turn is due, for a foreign loop. `None` when its [`Io`] has none.
     #[must_use]
     pub fn descriptor(&self) -> Option<std::os::fd::RawFd> {
         use std::os::fd::AsRawFd;
@@ -200,7 +224,7 @@ impl Worker {
         ids.into_iter().map(|id| self.core.local(id))
     }
 
-    /// A handle for code on this thread.
+    /// A handle for code on this thread, which works during turns too.
     #[must_use]
     pub fn handle(&self) -> LocalWorker {
         LocalWorker::new(self.core.clone())
@@ -211,7 +235,7 @@ impl Worker {
         self.core.state.borrow_mut().stopping = true;
     }
 
-    /// Connections and open WebSockets now.
+    /// How many connections it has now, and how many of them are open WebSockets.
     #[must_use]
     pub fn population(&self) -> (usize, usize) {
         let state = self.core.state.borrow();
@@ -222,7 +246,7 @@ impl Worker {
     /// of it.
     ///
     /// # Errors
-    /// [`WorkerError::Turning`] inside a handler of this worker.
+    /// [`WorkerError::Turning`] inside a handler of this worker; [`WorkerError::Poll`] when the poller fails.
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<(), WorkerError> {
         if self.core.turning.replace(true) {
             return Err(WorkerError::Turning);
@@ -267,7 +291,18 @@ impl Worker {
     /// come in a later turn.
     ///
     /// # Errors
-    /// When the system refuses at once.
+    /// [`ConnectError::Io`] when the system refuses at once.
+    ///
+    /// ```
+    /// use tidewire::engine::{ConnectError, Dial};
+    /// use tidewire::sys::{Endpoint, Readiness};
+    ///
+    /// let endpoint = Endpoint::Unix("nobody listens here".into());
+    /// let dial = Dial::new(endpoint, "localhost", "/", &[], &[])?;
+    /// let (_server, mut workers) = tidewire::Server::builder::<()>().embed(vec![Box::new(Readiness::new()?)]);
+    /// assert!(matches!(workers[0].connect(dial, None), Err(ConnectError::Io(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn connect(&mut self, dial: Dial, data: Option<Rc<dyn Any>>) -> Result<LocalSocket, ConnectError> {
         self.core.connect(dial, data)
     }
@@ -356,7 +391,8 @@ impl Worker {
         }
     }
 
-    /// Stops listening and closes all sockets with 1001; what is left after `patience` is cut off.
+    /// Stops listening and closes all sockets with 1001, within this call; what is left after `patience` is cut off with 1006,
+    /// and at once when that is zero.
     pub fn stop(&mut self, patience: Duration) {
         let entered = self.core.enter();
         {

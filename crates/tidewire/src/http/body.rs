@@ -10,7 +10,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-/// Why a body broke off.
+/// Why a body broke off: of a request, the connection is gone, the body is malformed, or it is larger than
+/// [`max_request_body`](crate::Options::max_request_body); of a response, what its stream said. A response whose body breaks off
+/// ends with its connection.
 #[derive(Debug)]
 pub struct BodyError(Box<dyn Error + Send + Sync>);
 
@@ -32,12 +34,14 @@ impl Error for BodyError {
     }
 }
 
-/// The body of a response: nothing, bytes, or a stream.
+/// The body of a response: nothing, bytes (of a `&'static str`, a `String`, a `Vec<u8>`, `Bytes`), or a stream.
 ///
 /// ```
-/// use tidewire::Body;
-/// let response = http::Response::new(Body::from("hello"));
-/// # let _ = response;
+/// use tidewire::{Body, Response};
+///
+/// let whole = Response::new(Body::from("hello"));
+/// let empty = Response::new(Body::empty());
+/// # let _ = (whole, empty);
 /// ```
 #[derive(Default)]
 pub struct Body(Inner);
@@ -57,7 +61,34 @@ impl Body {
         Self::default()
     }
 
-    /// A body that is produced as the peer takes it: it is polled only while there is room for its output.
+    /// A body that is produced as the peer takes it: it is polled only while less than
+    /// [`backpressure_limit`](crate::Options::backpressure_limit) waits for the peer, so it may be endless.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use std::pin::Pin;
+    /// use std::task::{Context, Poll};
+    ///
+    /// use bytes::Bytes;
+    /// use http_body::Frame;
+    /// use tidewire::Body;
+    ///
+    /// struct Countdown(u32);
+    ///
+    /// impl http_body::Body for Countdown {
+    ///     type Data = Bytes;
+    ///     type Error = Infallible;
+    ///
+    ///     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ///         let Some(next) = self.0.checked_sub(1) else { return Poll::Ready(None) };
+    ///         self.0 = next;
+    ///         Poll::Ready(Some(Ok(Frame::data(format!("{next}\n").into()))))
+    ///     }
+    /// }
+    ///
+    /// let body = Body::stream(Countdown(1_000_000));
+    /// # let _ = body;
+    /// ```
     pub fn stream<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes> + 'static,
@@ -117,7 +148,19 @@ impl HttpBody for Body {
 }
 
 /// The body of a request, received as it is read: while it is not read, the peer is not either. More than
-/// `max_request_body` bytes are an error.
+/// [`max_request_body`](crate::Options::max_request_body) bytes are an error. It is an `http_body::Body`, to be read in pieces.
+///
+/// ```
+/// use tidewire::Server;
+///
+/// let builder = Server::builder::<()>().fetch(|req, _server| async move {
+///     match req.into_body().bytes().await {
+///         Ok(bytes) => format!("{} bytes came", bytes.len()),
+///         Err(error) => format!("the body broke off: {error}"),
+///     }
+/// });
+/// # let _ = builder;
+/// ```
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Option<Incoming>,
@@ -129,10 +172,11 @@ impl RequestBody {
         Self { incoming: Some(incoming), left: limit }
     }
 
-    /// The whole body.
+    /// The whole body, in memory.
     ///
     /// # Errors
-    /// When the connection breaks off, the body is malformed, or it is larger than allowed.
+    /// When the connection breaks off, the body is malformed, or it is larger than
+    /// [`max_request_body`](crate::Options::max_request_body).
     pub async fn bytes(self) -> Result<Bytes, BodyError> {
         Ok(self.collect().await?.to_bytes())
     }

@@ -13,8 +13,25 @@ pub use responder::{Responder, UpgradeError};
 
 pub(crate) use responder::Ticket;
 
-/// A request as `fetch` gets it: method, URI, headers, and a body that is received as it is read.
+/// A request as `fetch` gets it: method, URI, headers, and a body that is received as it is read. Its URI is what the client
+/// asked for, a path with a query; the host is in the header `host`.
+///
+/// ```
+/// use tidewire::Request;
+///
+/// fn is_chat(request: &Request) -> bool {
+///     request.method() == http::Method::GET && request.uri().path() == "/chat"
+/// }
+/// # assert!(!is_chat(&Request::default()));
+/// ```
 pub type Request = http::Request<RequestBody>;
 
-/// A response as `fetch` gives it.
+/// A response as `fetch` gives it. Its Date, and Content-Length or Transfer-Encoding, are added when it is sent.
+///
+/// ```
+/// use tidewire::Response;
+///
+/// let mut response = Response::new("<!doctype html>".into());
+/// response.headers_mut().insert("content-type", http::HeaderValue::from_static("text/html"));
+/// ```
 pub type Response = http::Response<Body>;

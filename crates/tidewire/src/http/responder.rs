@@ -20,7 +20,8 @@ pub(crate) struct Ticket {
     pub sequence: u64,
 }
 
-/// Answers one request. Dropped without an answer, it answers 500, unless the request was upgraded.
+/// Answers one request: what an [`Application`](crate::engine::Application) gets, where there is an example. Dropped without
+/// an answer, it answers 500, unless the request was upgraded.
 pub struct Responder {
     pub(crate) core: Rc<Core>,
     pub(crate) ticket: Ticket,
@@ -38,7 +39,8 @@ impl Responder {
         self.core.local(self.ticket.id).peer_address()
     }
 
-    /// Makes the connection a WebSocket: `open` runs inside this call. `headers` are added to the 101.
+    /// Makes the connection a WebSocket: `open` runs inside this call. `headers` are added to the 101, but for those of the
+    /// handshake itself; `data` is attached to the socket. As [`Upgrader::upgrade`](crate::Upgrader::upgrade).
     ///
     /// # Errors
     /// [`UpgradeError`] says why the request cannot be upgraded; it can still be answered.
@@ -65,7 +67,20 @@ impl fmt::Debug for Responder {
     }
 }
 
-/// Why an upgrade was refused. The response that fits it is [`UpgradeError::to_response`].
+/// Why an upgrade was refused. Nothing was sent; the response that fits it is [`UpgradeError::to_response`], which `fetch`
+/// may also return as it is.
+///
+/// ```
+/// use tidewire::{IntoReply, Server, Upgrade, UpgradeError};
+///
+/// let builder = Server::builder().fetch(|req, server| async move {
+///     match server.upgrade(&req, Upgrade::new(())) {
+///         Err(UpgradeError::Handshake(_)) => "a page, for who asks for no WebSocket".into_reply(),
+///         result => result.into_reply(),
+///     }
+/// });
+/// # let _ = builder;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpgradeError {
@@ -87,7 +102,13 @@ pub enum UpgradeError {
 }
 
 impl UpgradeError {
-    /// A response that tells the client what was wrong: 400, 426 with the version that is spoken, or 500.
+    /// A response that tells the client what was wrong: 400, or 426 with the version that is spoken (RFC 6455, section 4.4);
+    /// for what is the application's mistake 500, with no detail.
+    ///
+    /// ```
+    /// use tidewire::UpgradeError;
+    /// assert_eq!(UpgradeError::Gone.to_response().status(), 500);
+    /// ```
     #[must_use]
     pub fn to_response(&self) -> Response {
         let mut response = Response::new(format!("{self}\n").into());
