@@ -3,6 +3,13 @@
 use http::Uri;
 
 /// Why a string is no URL to connect to (RFC 6455, section 3).
+///
+/// ```
+/// use tidewire::Client;
+///
+/// let error = Client::builder().run("ws://127.0.0.1:3000/#part").unwrap_err();
+/// assert_eq!(error.to_string(), "the URL of a WebSocket has no fragment (#...)");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {

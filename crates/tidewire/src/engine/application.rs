@@ -155,6 +155,17 @@ impl Message<'_> {
 
     /// The same message, owning its payload: it may be kept and sent to other threads. It copies the bytes, unless they are
     /// owned already, as those of a message in fragments are.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use tidewire::{Message, Server};
+    ///
+    /// let (log, messages) = mpsc::channel::<Message<'static>>();
+    /// let builder = Server::builder::<()>().message(move |_ws, message| {
+    ///     let _ = log.send(message.into_owned());
+    /// });
+    /// # let _ = (builder, messages);
+    /// ```
     #[must_use]
     pub fn into_owned(self) -> Message<'static> {
         match self {

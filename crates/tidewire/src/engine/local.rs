@@ -224,10 +224,23 @@ impl LocalSocket {
         self.core.happen(self.id, Happening::LocalTerminate, 1006, "");
     }
 
-    /// Sends a ping; the peer's answer comes to `pong` (RFC 6455, section 5.5.2).
+    /// Sends a ping; the peer's answer, with the same payload, comes to `pong` (RFC 6455, section 5.5.2).
     ///
     /// # Errors
     /// For a payload over 125 bytes: that is the most that a control frame holds.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    ///
+    /// let start = Instant::now();
+    /// let builder = tidewire::Server::builder::<()>()
+    ///     .open(move |ws| { let _ = ws.ping(&start.elapsed().as_micros().to_be_bytes()); })
+    ///     .pong(move |_ws, data| {
+    ///         let Ok(sent) = data.try_into().map(u128::from_be_bytes) else { return };
+    ///         println!("there and back in {} us", start.elapsed().as_micros().saturating_sub(sent));
+    ///     });
+    /// # let _ = builder;
+    /// ```
     pub fn ping(&self, data: &[u8]) -> Result<SendStatus, SocketError> {
         self.control(Opcode::Ping, data)
     }

@@ -25,7 +25,17 @@ use crate::backplane::Link;
 use crate::topics::counts::Counts;
 
 /// The workers of one server: what they share before they run. Make one, then a [`Worker`] for each of its places. Clones are the
-/// same group, and may be used on any thread. See [`Application`] for an example.
+/// same group, and may be used on any thread. One in use: [`Application`].
+///
+/// ```
+/// use std::task::Waker;
+/// use tidewire::SendStatus;
+/// use tidewire::engine::{Group, Kind};
+///
+/// let group = Group::new(vec![Waker::noop().clone(); 2]);
+/// assert_eq!(group.subscriber_count("news"), 0);
+/// assert_eq!(group.publish("news", Kind::Text, b"nobody listens"), SendStatus::Dropped);
+/// ```
 #[derive(Clone)]
 pub struct Group(Arc<Shared>);
 

@@ -13,6 +13,20 @@ use hyper::body::Incoming;
 /// Why a body broke off: of a request, the connection is gone, the body is malformed, or it is larger than
 /// [`max_request_body`](crate::Options::max_request_body); of a response, what its stream said. A response whose body breaks off
 /// ends with its connection.
+///
+/// ```
+/// use std::error::Error;
+/// use tidewire::{Request, http::BodyError};
+///
+/// async fn length(request: Request) -> Result<usize, BodyError> {
+///     Ok(request.into_body().bytes().await?.len())
+/// }
+///
+/// fn log(error: &BodyError) {
+///     println!("the body broke off: {error}; {:?}", error.source());
+/// }
+/// # let _ = (length, log);
+/// ```
 #[derive(Debug)]
 pub struct BodyError(Box<dyn Error + Send + Sync>);
 

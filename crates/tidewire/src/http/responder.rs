@@ -28,7 +28,18 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Sends the response. It is ignored when the request has been upgraded or the connection is gone.
+    /// Sends the response: in this turn or the next, from this thread, also long after `fetch` has returned. It is ignored
+    /// when the request has been upgraded or the connection is gone.
+    ///
+    /// ```
+    /// use tidewire::http::Responder;
+    /// use tidewire::{Request, Response};
+    ///
+    /// fn fetch(_request: Request, responder: Responder) {
+    ///     responder.respond(Response::new("hello".into()));
+    /// }
+    /// # let _ = fetch;
+    /// ```
     pub fn respond(self, response: Response) {
         self.core.respond(self.ticket, response);
     }

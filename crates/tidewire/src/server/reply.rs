@@ -21,7 +21,20 @@ use crate::http::{Body, Response, UpgradeError};
 /// ```
 pub type FetchError = Box<dyn Error + Send + Sync>;
 
-/// What became of a request: what everything that `fetch` may return is made into. See [`IntoReply`].
+/// What became of a request: what everything that `fetch` may return is made into. See [`IntoReply`]. A function that
+/// answers in several ways gives one:
+///
+/// ```
+/// use tidewire::{IntoReply, Reply, Request, Upgrade, Upgrader};
+///
+/// fn chat(req: &Request, server: &Upgrader<String>) -> Reply {
+///     match req.uri().query() {
+///         Some(name) => server.upgrade(req, Upgrade::new(name.to_owned())).into_reply(),
+///         None => (http::StatusCode::BAD_REQUEST, "who are you?").into_reply(),
+///     }
+/// }
+/// # let _ = chat;
+/// ```
 #[derive(Debug)]
 pub enum Reply {
     /// It is a WebSocket now. If it is not, the answer is 500.
@@ -37,7 +50,7 @@ pub enum Reply {
 /// | value | answer |
 /// |---|---|
 /// | `http::Response` of a [`Body`], or of what becomes one | itself |
-/// | the result of [`upgrade`](super::Upgrader::upgrade) | none, or the [response that fits](UpgradeError::to_response) its error |
+/// | the result of [`upgrade`](super::Upgrader::upgrade) | none, or what [fits](UpgradeError::to_response) its error |
 /// | `&'static str`, `String` | 200, `text/plain` |
 /// | `StatusCode` | that, without a body |
 /// | `(StatusCode, reply)` | the reply, with that status |
