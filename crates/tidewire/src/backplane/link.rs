@@ -33,6 +33,11 @@ impl Batch {
         self.entries.push(Entry { topic, frame: start..self.bytes.len(), payload: payload.len() });
     }
 
+    /// The bytes of its frames.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Topic, frame and length of the payload of each, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8], usize)> {
         self.entries.iter().map(|entry| (&**entry.topic.name(), &self.bytes[entry.frame.clone()], entry.payload))

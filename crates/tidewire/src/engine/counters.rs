@@ -126,7 +126,7 @@ counters! {
     peer_errors,
     /// Connections lost without a closing handshake.
     lost,
-    /// Posts from other threads that a full mailbox refused.
+    /// Posts from other threads that a full mailbox refused: 65,536 posts, or 64 MiB of payload, waited already.
     mail_refused,
     /// Handlers that panicked.
     panics,

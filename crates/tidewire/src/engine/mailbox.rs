@@ -33,9 +33,28 @@ pub(crate) enum Mail {
 /// Makes the application and the limits of one worker anew, on that worker's thread.
 pub(crate) type Reload = Box<dyn FnOnce() -> (std::rc::Rc<dyn super::Application>, super::Options) + Send>;
 
+impl Mail {
+    /// The bytes of a payload that wait with it; 0 for what is only asked.
+    fn payload(&self) -> usize {
+        match self {
+            Self::Publish(batch) => batch.len(),
+            Self::Send(_, _, payload) => payload.len(),
+            Self::PublishFrom(_, topic, _, payload) => topic.len() + payload.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// What waits, and the sum of its payloads.
+#[derive(Default)]
+struct Queue {
+    mail: VecDeque<Mail>,
+    bytes: usize,
+}
+
 /// The end that other threads hold.
 pub(crate) struct Mailbox {
-    queue: Mutex<VecDeque<Mail>>,
+    queue: Mutex<Queue>,
     waker: Waker,
     refused: AtomicU64,
 }
@@ -43,25 +62,31 @@ pub(crate) struct Mailbox {
 impl Mailbox {
     /// The most posts that wait. A worker that is this far behind does not catch up by being told more.
     pub const CAPACITY: usize = 64 * 1024;
+    /// While more bytes of payload than this wait, no more payloads are taken; so one that is larger still goes, as with
+    /// `backpressure_limit`. What has no payload (a close, a connection handed over, a reload) is not refused for this.
+    pub const CAPACITY_BYTES: usize = 64 * 1024 * 1024;
 
     pub fn new(waker: Waker) -> Self {
         Self { queue: Mutex::default(), waker, refused: AtomicU64::new(0) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Mail>> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Posts, unless the mailbox is full: that is counted, and the caller is told.
     pub fn post(&self, mail: Mail) -> bool {
         let mut queue = self.lock();
+        let payload = mail.payload();
+        let full = queue.mail.len() >= Self::CAPACITY || (payload > 0 && queue.bytes > Self::CAPACITY_BYTES);
         // Stopping is never refused: it makes the queue shorter.
-        if queue.len() >= Self::CAPACITY && !matches!(mail, Mail::Stop(_)) {
+        if full && !matches!(mail, Mail::Stop(_)) {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return false;
         }
-        let first = queue.is_empty();
-        queue.push_back(mail);
+        let first = queue.mail.is_empty();
+        queue.bytes += payload;
+        queue.mail.push_back(mail);
         drop(queue);
         if first {
             self.waker.wake_by_ref();
@@ -71,11 +96,11 @@ impl Mailbox {
 
     /// Takes everything that waits, in order.
     pub fn take(&self) -> VecDeque<Mail> {
-        std::mem::take(&mut *self.lock())
+        std::mem::take(&mut *self.lock()).mail
     }
 
     pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.lock().mail.is_empty()
     }
 
     /// How many posts were refused.
@@ -98,5 +123,20 @@ mod tests {
         assert!(mailbox.post(Mail::Stop(Duration::ZERO)));
         assert_eq!(mailbox.take().len(), Mailbox::CAPACITY + 1);
         assert!(mailbox.is_empty());
+    }
+
+    #[test]
+    fn payloads_are_refused_while_more_bytes_wait_than_allowed_and_nothing_else_is() {
+        let mailbox = Mailbox::new(Waker::noop().clone());
+        let send = |bytes| Mail::Send(SocketId::from_bits(0), Kind::Binary, vec![0; bytes]);
+        assert!(mailbox.post(send(Mailbox::CAPACITY_BYTES)), "not over it yet");
+        assert!(mailbox.post(send(1)));
+        assert!(
+            !mailbox.post(send(1)) && !mailbox.post(Mail::PublishFrom(SocketId::from_bits(0), "t".into(), Kind::Text, vec![]))
+        );
+        assert_eq!(mailbox.refused(), 2);
+        assert!(mailbox.post(Mail::Close(SocketId::from_bits(0), 1000, "bye".into())), "ending is asked, not stored");
+        assert_eq!(mailbox.take().len(), 3);
+        assert!(mailbox.post(send(Mailbox::CAPACITY_BYTES + 1)), "what was taken counts no more");
     }
 }

@@ -184,7 +184,7 @@ impl Server {
     ///
     /// The answer is the worst of this worker's subscribers; on another thread, [`Sent`](SendStatus::Sent) once it is on its
     /// way. [`Dropped`](SendStatus::Dropped) also when nobody is subscribed (Bun: 0), or when a worker's mailbox is full
-    /// (65,536 posts).
+    /// (65,536 posts, or 64 MiB of payload).
     ///
     /// ```
     /// use tidewire::{SendStatus, Server};
