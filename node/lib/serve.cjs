@@ -36,6 +36,8 @@ class Server {
         ping: (seat, data) => this.#control("ping", sockets[seat], data),
         pong: (seat, data) => this.#control("pong", sockets[seat], data),
         stopped: () => this.#end(),
+        // Only where the addon cannot have the runtime do it: see node/src/driver.rs.
+        ticks: () => process._tickCallback?.(),
       },
       options.hostname,
       options.port,

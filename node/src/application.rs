@@ -32,6 +32,10 @@ pub struct JsApplication {
     slab: Rc<Slab>,
     pub pending: RefCell<HashMap<u32, Pending>>,
     next_request: Cell<u32>,
+    /// A turn is under way in which nobody else runs nextTick callbacks and microtasks between events.
+    run_ticks: Cell<bool>,
+    /// A callback is running: what it causes runs inside it.
+    calling: Cell<bool>,
 }
 
 /// JavaScript's side; each takes the number of the socket's seat first, but `fetch`, `body` and `stopped`.
@@ -45,6 +49,8 @@ pub struct Callbacks {
     pub ping: Function,
     pub pong: Function,
     pub stopped: Function,
+    /// Runs what waits for the end of a handler.
+    pub ticks: Function,
 }
 
 impl Callbacks {
@@ -60,6 +66,7 @@ impl Callbacks {
             ping: object.function(env, "ping")?,
             pong: object.function(env, "pong")?,
             stopped: object.function(env, "stopped")?,
+            ticks: object.function(env, "ticks")?,
         })
     }
 }
@@ -67,7 +74,16 @@ impl Callbacks {
 impl JsApplication {
     pub fn new(env: Env, callbacks: Callbacks, seats: Rc<Seats>, slab: Rc<Slab>) -> Rc<Self> {
         let callbacks = RefCell::new(Some(callbacks));
-        Rc::new(Self { env, callbacks, seats, slab, pending: RefCell::default(), next_request: Cell::new(0) })
+        Rc::new(Self {
+            env,
+            callbacks,
+            seats,
+            slab,
+            pending: RefCell::default(),
+            next_request: Cell::default(),
+            run_ticks: Cell::default(),
+            calling: Cell::default(),
+        })
     }
 
     /// Lets go of JavaScript. Inside a callback it cannot: then Node.js itself has stopped JavaScript.
@@ -77,6 +93,11 @@ impl JsApplication {
         }
     }
 
+    /// Whether to run nextTick callbacks and microtasks after each event, from now on.
+    pub fn run_ticks(&self, run: bool) {
+        self.run_ticks.set(run);
+    }
+
     pub fn stopped(&self) {
         self.event(|callbacks| &callbacks.stopped, |_| [] as [Value; 0]);
     }
@@ -84,7 +105,14 @@ impl JsApplication {
     /// One event, in a scope of its own.
     fn event<const N: usize>(&self, which: impl Fn(&Callbacks) -> &Function, arguments: impl FnOnce(Env) -> [Value; N]) {
         if let Some(callbacks) = &*self.callbacks.borrow() {
-            self.env.scope(|| which(callbacks).call(&arguments(self.env)));
+            let inner = self.calling.replace(true);
+            self.env.scope(|| {
+                which(callbacks).call(&arguments(self.env));
+                if self.run_ticks.get() && !inner {
+                    callbacks.ticks.call(&[]);
+                }
+            });
+            self.calling.set(inner);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What JavaScript calls. Arguments have been shaped there; what is checked here is what only the engine knows.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,6 +26,17 @@ struct Addon {
     seats: Rc<Seats>,
     /// Given by JavaScript before anything else.
     slab: OnceCell<Rc<Slab>>,
+    /// Some host must be told when JavaScript may have sent.
+    tell: Cell<bool>,
+}
+
+impl Addon {
+    /// JavaScript calls something that may send.
+    fn touched(&self) {
+        if self.tell.get() {
+            self.hosts.borrow().iter().flatten().for_each(|host| host.touched());
+        }
+    }
 }
 
 /// Gives the module its functions.
@@ -64,17 +75,23 @@ pub fn register(env: Env, exports: Value) {
 }
 
 fn host(env: Env, number: Value) -> Option<Rc<Host>> {
-    env.instance::<Addon>()?.hosts.borrow().get(number.as_u32(env) as usize)?.clone()
+    let addon = env.instance::<Addon>()?;
+    addon.touched();
+    addon.hosts.borrow().get(number.as_u32(env) as usize)?.clone()
 }
 
 /// Calls `with` with the socket of a seat; `with` must not call JavaScript.
 fn with_socket<R>(env: Env, seat: Value, with: impl FnOnce(&LocalSocket) -> R) -> Option<R> {
-    env.instance::<Addon>()?.seats.with(seat.as_u32(env), with)
+    let addon = env.instance::<Addon>()?;
+    addon.touched();
+    addon.seats.with(seat.as_u32(env), with)
 }
 
 /// The socket of a seat, for what may call JavaScript.
 fn socket(env: Env, seat: Value) -> Option<LocalSocket> {
-    env.instance::<Addon>()?.seats.socket(seat.as_u32(env))
+    let addon = env.instance::<Addon>()?;
+    addon.touched();
+    addon.seats.socket(seat.as_u32(env))
 }
 
 /// Bytes or text of JavaScript's, as a payload.
@@ -100,7 +117,8 @@ fn with_data<R>(env: Env, value: Value, with: impl Fn(Data<'_>) -> R) -> Option<
 
 /// The numbers of the contract. An empty message answers 0 as a dropped one does: so does Bun.
 fn status(env: Env, status: Option<SendStatus>) -> Option<Value> {
-    Some(env.number(status.unwrap_or(SendStatus::Dropped).to_number() as f64))
+    let number = status.unwrap_or(SendStatus::Dropped).to_number();
+    Some(i32::try_from(number).map_or_else(|_| env.number(number as f64), |small| env.int(small)))
 }
 
 fn text(env: Env, value: Value) -> String {
@@ -173,6 +191,7 @@ native!(
         let application = JsApplication::new(env, callbacks, addon.seats.clone(), addon.slab.get()?.clone());
         match Host::open(env, &endpoint, &listen, options, application) {
             Ok(host) => {
+                addon.tell.set(addon.tell.get() || host.must_be_told());
                 let hosts = &mut *addon.hosts.borrow_mut();
                 hosts.push(Some(host));
                 Some(env.uint(hosts.len() as u32 - 1))

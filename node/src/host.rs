@@ -1,4 +1,4 @@
-//! One server on Node's thread: its worker, its handles on the loop, and its end.
+//! One server on Node's thread: its worker, what turns it, and its end.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,8 +8,8 @@ use tidewire::engine::{Group, LocalWorker, Options, Worker};
 use tidewire::sys::{Endpoint, Io, ListenOptions, Readiness};
 
 use crate::application::JsApplication;
+use crate::driver::Driver;
 use crate::napi::Env;
-use crate::uv::{self, Attached};
 
 pub struct Host {
     env: Env,
@@ -19,7 +19,9 @@ pub struct Host {
     pub group: Group,
     pub application: Rc<JsApplication>,
     pub endpoint: Endpoint,
-    attached: Cell<Option<Attached>>,
+    driver: RefCell<Option<Driver>>,
+    /// A doorbell was rung since the last turn.
+    rung: Cell<bool>,
 }
 
 impl Host {
@@ -32,7 +34,8 @@ impl Host {
         application: Rc<JsApplication>,
     ) -> Result<Rc<Self>, String> {
         let io = Readiness::new().map_err(|error| format!("the system gives no poller: {error}"))?;
-        let group = Group::new(vec![io.waker()]);
+        let waker = io.waker();
+        let group = Group::new(vec![waker.clone()]);
         let mut worker = Worker::new(Box::new(io), &group, 0, options, application.clone());
         let endpoint = worker.listen(endpoint, listen).map_err(|error| match error.kind() {
             std::io::ErrorKind::AddrInUse => format!("Failed to start server. Is {endpoint} in use?"),
@@ -41,9 +44,10 @@ impl Host {
         let descriptor = worker.descriptor().ok_or("this system has no poller that a foreign loop can watch")?;
         let local = worker.handle();
         let worker = RefCell::new(Some(worker));
-        let host = Rc::new(Self { env, worker, local, group, application, endpoint, attached: Cell::new(None) });
-        let attached = uv::attach(env, &host, descriptor).map_err(|uv::NoLoop(why)| why.to_owned())?;
-        host.attached.set(Some(attached));
+        let (driver, rung) = (RefCell::new(None), Cell::new(false));
+        let host = Rc::new(Self { env, worker, local, group, application, endpoint, driver, rung });
+        let driver = Driver::attach(env, &host, descriptor, waker)?;
+        *host.driver.borrow_mut() = Some(driver);
         Ok(host)
     }
 
@@ -51,7 +55,10 @@ impl Host {
     pub fn turn(&self) {
         let Ok(mut place) = self.worker.try_borrow_mut() else { return };
         let Some(worker) = place.as_mut() else { return };
+        self.rung.set(false);
+        self.application.run_ticks(self.driver.borrow().as_ref().is_some_and(|driver| !driver.runs_ticks()));
         let result = self.env.scope(|| worker.turn(Some(Duration::ZERO)));
+        self.application.run_ticks(false);
         if let Err(error) = result {
             tracing::error!(%error, "a turn failed");
         }
@@ -61,8 +68,8 @@ impl Host {
             return self.finished(worker);
         }
         let wait = if worker.is_busy() { Some(Duration::ZERO) } else { worker.timeout() };
-        if let Some(attached) = self.attached.get() {
-            attached.wake_after(wait);
+        if let Some(driver) = &*self.driver.borrow() {
+            driver.after_turn(wait);
         }
     }
 
@@ -71,6 +78,22 @@ impl Host {
         let Ok(place) = self.worker.try_borrow() else { return };
         if let Some(worker) = place.as_ref() {
             self.env.scope(|| worker.flush());
+        }
+    }
+
+    /// Whether it must be told with [`Host::touched`].
+    pub fn must_be_told(&self) -> bool {
+        self.driver.borrow().as_ref().is_some_and(|driver| !driver.runs_ticks())
+    }
+
+    /// JavaScript calls something that may send. While the worker turns, the turn's end sends it.
+    pub fn touched(&self) {
+        if self.rung.get() || self.worker.try_borrow_mut().is_err() {
+            return;
+        }
+        if let Some(driver) = &*self.driver.borrow() {
+            self.rung.set(true);
+            driver.touched();
         }
     }
 
@@ -95,8 +118,8 @@ impl Host {
                 }
                 drop(place);
                 // Nobody may be left: then the loop has no event for us.
-                if let Some(attached) = self.attached.get() {
-                    attached.wake_after(Some(Duration::ZERO));
+                if let Some(driver) = &*self.driver.borrow() {
+                    driver.soon();
                 }
             }
             Err(_) => self.group.stop(patience),
@@ -105,14 +128,14 @@ impl Host {
 
     /// Whether the server keeps the process alive.
     pub fn keep_alive(&self, keep: bool) {
-        if let Some(attached) = self.attached.get() {
-            attached.keep_alive(keep);
+        if let Some(driver) = &*self.driver.borrow() {
+            driver.keep_alive(keep);
         }
     }
 
     fn finished(&self, worker: Option<Worker>) {
-        if let Some(attached) = self.attached.take() {
-            attached.close(); // before the descriptor that it watches
+        if let Some(driver) = self.driver.take() {
+            driver.close(); // before the descriptor that it watches
         }
         drop(worker);
         self.env.scope(|| self.application.stopped());
@@ -121,8 +144,8 @@ impl Host {
     /// JavaScript is not to be called any more; the handles must go.
     pub fn environment_ends(&self) {
         self.application.silence();
-        if let Some(attached) = self.attached.take() {
-            attached.close();
+        if let Some(driver) = self.driver.take() {
+            driver.close();
         }
         // Inside a handler the worker is turning: then it is left as it is, for the process is ending.
         if let Ok(mut place) = self.worker.try_borrow_mut() {

@@ -3,16 +3,20 @@
 //! | file | what it is for |
 //! |---|---|
 //! | [`napi`] | Node-API, wrapped: values in, values out, calls into JavaScript |
+//! | [`driver`] | what has the worker turned: the next, or the one after |
 //! | [`uv`] | the handles on Node's event loop that turn and flush the worker |
+//! | [`doorbell`] | a thread that rings where libuv is hidden |
 //! | [`host`] | one server: its worker, its handles, its end |
 //! | [`application`] | the engine's events as calls of JavaScript |
 //! | [`seats`] | the sockets that JavaScript holds, by number |
 //! | [`calls`] | what JavaScript calls |
 //!
-//! `unsafe` is in `napi` and `uv` only. The logic is the engine's; JavaScript's part (lib/) shapes arguments.
+//! `unsafe` is in `napi`, `uv` and `doorbell` only. The logic is the engine's; JavaScript's part (lib/) shapes arguments.
 
 mod application;
 mod calls;
+mod doorbell;
+mod driver;
 mod host;
 mod napi;
 mod seats;

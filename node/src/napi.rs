@@ -79,6 +79,11 @@ pub fn enter<const N: usize>(
 }
 
 impl Env {
+    /// For the calls that are made elsewhere: `doorbell`.
+    pub fn raw(self) -> sys::napi_env {
+        self.0
+    }
+
     /// A string.
     pub fn string(self, text: &str) -> Value {
         let mut value = ptr::null_mut();
@@ -102,7 +107,15 @@ impl Env {
         Value(value)
     }
 
-    /// A small whole number.
+    /// A whole number: cheaper than any number.
+    pub fn int(self, number: i32) -> Value {
+        let mut value = ptr::null_mut();
+        // SAFETY: writes one value.
+        unsafe { sys::napi_create_int32(self.0, number, &raw mut value) };
+        Value(value)
+    }
+
+    /// A whole number that is not negative.
     pub fn uint(self, number: u32) -> Value {
         let mut value = ptr::null_mut();
         // SAFETY: writes one value.
@@ -279,6 +292,11 @@ impl CleanupHook {
 }
 
 impl Value {
+    /// As [`Env::raw`].
+    pub fn raw(self) -> sys::napi_value {
+        self.0
+    }
+
     /// A number, or 0.
     pub fn as_f64(self, env: Env) -> f64 {
         let mut number = 0.0;

@@ -88,17 +88,24 @@ pub struct Handles {
 }
 
 /// What the host holds: a pointer to its handles, valid until it has asked to close them.
-#[derive(Clone, Copy)]
 pub struct Attached(*mut Handles);
 
 /// Why a worker cannot live on this loop.
 #[derive(Debug)]
-pub struct NoLoop(pub &'static str);
+pub enum NoLoop {
+    /// The runtime is not built on libuv, or hides it.
+    Hidden,
+    /// libuv cannot poll the worker's descriptor.
+    Refused,
+}
 
 /// Puts a host on Node's event loop.
 pub fn attach(env: Env, host: &Rc<Host>, descriptor: c_int) -> Result<Attached, NoLoop> {
-    let uv = Uv::load().ok_or(NoLoop("this runtime does not let an addon use its event loop (libuv); run it on Node.js"))?;
+    let uv = Uv::load().ok_or(NoLoop::Hidden)?;
     let event_loop = env.event_loop();
+    if event_loop.is_null() {
+        return Err(NoLoop::Hidden);
+    }
     let handles = Box::into_raw(Box::new(Handles {
         uv,
         poll: Box::default(),
@@ -132,15 +139,15 @@ pub fn attach(env: Env, host: &Rc<Host>, descriptor: c_int) -> Result<Attached, 
     if result != 0 {
         let attached = Attached(handles);
         attached.close();
-        return Err(NoLoop("the event loop refused the worker's descriptor"));
+        return Err(NoLoop::Refused);
     }
     Ok(Attached(handles))
 }
 
 impl Attached {
     /// Whether the server keeps the process alive.
-    pub fn keep_alive(self, keep: bool) {
-        // SAFETY: the pointer is valid until `close`, after which the host does not use it (`Host::detach` takes it).
+    pub fn keep_alive(&self, keep: bool) {
+        // SAFETY: the pointer is valid until `close`, which takes `self`.
         unsafe {
             let this = &mut *self.0;
             let change = if keep { this.uv.reference } else { this.uv.unreference };
@@ -149,7 +156,7 @@ impl Attached {
     }
 
     /// Has the worker turned after a time, at the latest; `None`: only when its descriptor says so.
-    pub fn wake_after(self, time: Option<Duration>) {
+    pub fn wake_after(&self, time: Option<Duration>) {
         // SAFETY: as in `keep_alive`.
         unsafe {
             let this = &mut *self.0;
