@@ -49,6 +49,22 @@ impl State {
     }
 }
 
+impl State {
+    /// The idle timeout has changed: from now on, the new one counts for the sockets that are open.
+    pub fn rearm_idle(&mut self) {
+        let ids: Vec<_> = self.table.ids().collect();
+        for id in ids {
+            let Some(connection) = self.table.find_mut(id).filter(|connection| connection.is_open()) else { continue };
+            connection.flags.pinged = false;
+            if self.options.idle_timeout.is_zero() {
+                self.wheel.disarm(id.index());
+            } else {
+                self.arm_idle(id);
+            }
+        }
+    }
+}
+
 impl Core {
     /// An open socket's timer: it has been heard since, or it is pinged, or it has been silent for too long.
     fn idle_timer(self: &Rc<Self>, id: SocketId) {

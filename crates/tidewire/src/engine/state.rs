@@ -67,7 +67,10 @@ impl State {
 
     pub fn reload(&mut self, options: Rc<Options>) {
         self.limits = limits(&options);
-        self.options = options;
+        let before = std::mem::replace(&mut self.options, options);
+        if (before.idle_timeout, before.send_pings) != (self.options.idle_timeout, self.options.send_pings) {
+            self.rearm_idle();
+        }
     }
 
     pub fn tick(&self) -> Tick {
