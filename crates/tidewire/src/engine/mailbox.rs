@@ -50,6 +50,8 @@ impl Mail {
 struct Queue {
     mail: VecDeque<Mail>,
     bytes: usize,
+    /// The worker is gone.
+    closed: bool,
 }
 
 /// The end that other threads hold.
@@ -74,9 +76,12 @@ impl Mailbox {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Posts, unless the mailbox is full: that is counted, and the caller is told.
+    /// Posts, unless the mailbox is full: that is counted, and the caller is told. Nothing is posted to a worker that is gone.
     pub fn post(&self, mail: Mail) -> bool {
         let mut queue = self.lock();
+        if queue.closed {
+            return false;
+        }
         let payload = mail.payload();
         let full = queue.mail.len() >= Self::CAPACITY || (payload > 0 && queue.bytes > Self::CAPACITY_BYTES);
         // Stopping is never refused: it makes the queue shorter.
@@ -96,7 +101,16 @@ impl Mailbox {
 
     /// Takes everything that waits, in order.
     pub fn take(&self) -> VecDeque<Mail> {
-        std::mem::take(&mut *self.lock()).mail
+        let mut queue = self.lock();
+        queue.bytes = 0;
+        std::mem::take(&mut queue.mail)
+    }
+
+    /// The worker is going: drops what waits, and what would come. A reload holds the server, which holds this mailbox; and a
+    /// connection that was handed over is open until it is dropped.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        drop(self.take());
     }
 
     pub fn is_empty(&self) -> bool {
@@ -138,5 +152,17 @@ mod tests {
         assert!(mailbox.post(Mail::Close(SocketId::from_bits(0), 1000, "bye".into())), "ending is asked, not stored");
         assert_eq!(mailbox.take().len(), 3);
         assert!(mailbox.post(send(Mailbox::CAPACITY_BYTES + 1)), "what was taken counts no more");
+    }
+
+    #[test]
+    fn nothing_waits_for_a_worker_that_is_gone() {
+        let mailbox = Mailbox::new(Waker::noop().clone());
+        let held = Arc::new(());
+        let reload = |held: Arc<()>| Mail::Reload(Box::new(move || panic!("nobody asks for it: {held:?}")));
+        assert!(mailbox.post(reload(held.clone())));
+        mailbox.close();
+        assert!(!mailbox.post(reload(held.clone())) && mailbox.is_empty());
+        assert_eq!(Arc::strong_count(&held), 1);
+        assert_eq!(mailbox.refused(), 0, "it was not full");
     }
 }

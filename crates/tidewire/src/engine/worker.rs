@@ -436,6 +436,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let entered = self.core.enter();
         self.core.clear();
+        self.core.mailbox.close();
         let mut state = self.core.state.borrow_mut();
         for listener in self.listeners.drain(..) {
             state.out.io.close(listener.socket);

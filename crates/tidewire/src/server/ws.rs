@@ -162,8 +162,8 @@ impl<T> fmt::Debug for Ws<T> {
 }
 
 /// A WebSocket as other threads reach it. What is posted is done in order, in the worker's next turn; posts to a socket that
-/// has ended do nothing. Posting never blocks: at most 65,536 posts wait for a worker, and over that they are refused and counted
-/// ([`mail_refused`](crate::Metrics::mail_refused)).
+/// has ended do nothing. Posting never blocks: at most 65,536 posts, or 64 MiB of payload, wait for a worker; over that they are
+/// refused and counted ([`mail_refused`](crate::Metrics::mail_refused)).
 ///
 /// ```
 /// use std::thread;
