@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use http::{HeaderMap, StatusCode};
 use tidewire_proto::handshake::server;
+use tidewire_proto::state::Happening;
 use tidewire_proto::{Receiver, Role};
 
 use super::connection::{Connection, Stage};
@@ -158,6 +159,10 @@ impl Core {
         let exchange = self.begin_websocket(ticket.id, &response, data).ok_or(UpgradeError::Gone)?;
         let early = exchange.into_early_bytes(); // drops what hyper holds, which may be user code
         self.application().open(&self.local(ticket.id));
+        if self.state.borrow().stopping {
+            // The request came before the stop, and is served; its socket goes the way of all others.
+            self.happen(ticket.id, Happening::LocalClose, 1001, "");
+        }
         self.keep_early(ticket.id, early);
         Ok(())
     }
