@@ -5,10 +5,12 @@
 #![allow(clippy::expect_used)]
 
 mod notes;
+mod real;
 
 use std::time::Duration;
 
 pub use notes::Notes;
+pub use real::with_workers;
 use tidewire::engine::Worker;
 use tidewire::sys::{Endpoint, ListenOptions};
 use tidewire::{Builder, Server, Upgrade as Upgraded};

@@ -6,25 +6,11 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tidewire::server::Running;
 use tidewire::sys::{Endpoint, ListenOptions, Readiness};
-use tidewire::{Builder, SendStatus, Server, Upgrade, Ws};
-use tidewire_contract::{Notes, noting, texts, upgrading};
+use tidewire::{SendStatus, Server, Upgrade, Ws};
+use tidewire_contract::{Notes, noting, texts, upgrading, with_workers};
 use tidewire_kit::client::{Ended, Upgrade as Offer, Wire};
 use tidewire_kit::real::{Client, Connection, request, wait_until};
-
-/// Runs a test against a server with one worker and with four, and stops it.
-fn with_workers<T: 'static>(build: impl Fn() -> Builder<T>, test: impl Fn(SocketAddr, &Running)) {
-    for workers in [1, 4] {
-        let server = build().workers(workers).bind("127.0.0.1:0").unwrap().start().unwrap();
-        test(([127, 0, 0, 1], server.port().unwrap()).into(), &server);
-        server.stop_within(Duration::ZERO);
-        let handle = server.server().clone();
-        server.join().unwrap();
-        let metrics = handle.metrics();
-        assert_eq!((metrics.opened, metrics.accepted), (metrics.ended, metrics.closed), "with {workers} workers: {metrics:?}");
-    }
-}
 
 #[test]
 fn c02_c03_c09_a_handshake_is_judged_and_answered() {
