@@ -175,7 +175,7 @@ impl World {
     /// Stops the server and drops it.
     ///
     /// # Panics
-    /// When a socket or a buffer is left, or an open had no close.
+    /// When a socket or a buffer is left, an open had no close, or a byte was not counted.
     pub fn end(mut self, clients: Vec<Client<Peer>>) {
         let mut clients = clients;
         self.server.stop();
@@ -189,6 +189,9 @@ impl World {
         let metrics = self.server.metrics();
         assert_eq!(metrics.opened, metrics.ended, "every open has one close: {metrics:?}");
         assert_eq!(metrics.accepted, metrics.closed, "every connection is closed: {metrics:?}");
+        let calls = self.network.calls();
+        let counted = (metrics.bytes_in, metrics.bytes_out);
+        assert_eq!(counted, (calls.bytes_received, calls.bytes_sent), "every byte is accounted for: {metrics:?}");
         self.workers.clear();
         assert_eq!(self.network.open_sockets(), 0, "a descriptor leaks");
         assert_eq!(self.network.buffers_lent(), 0, "a buffer was not given back");

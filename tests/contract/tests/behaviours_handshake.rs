@@ -150,7 +150,7 @@ fn keep(request: &tidewire::Request, upgrader: &Upgrader<()>) {
 fn c04_an_upgrade_after_the_response_has_started_is_refused_and_leaves_it_intact() {
     // Fast enough for the closing deadline, and slow enough to be caught on the way.
     let faults = Faults { buffer: 2000..=8000, delay: Duration::ZERO..=Duration::from_millis(5), stall: 0.0, ..Faults::rough() };
-    for_each_seed(20, |seed| {
+    for_each_seed(1000, |seed| {
         let notes = Notes::default();
         let inner = notes.clone();
         let builder = noting(&notes)
@@ -266,7 +266,7 @@ fn slow(notes: &Notes, polls: usize) -> Builder<String> {
 
 #[test]
 fn c08_frames_with_the_request_or_while_fetch_awaits_come_after_open_in_order() {
-    for_each_seed(300, |seed| {
+    for_each_seed(1000, |seed| {
         let mut random = Random::new(seed ^ 0xc08);
         let notes = Notes::default();
         let mut world = World::new(seed, Faults::rough(), 1 + (seed % 2) as usize, slow(&notes, random.below(40)));

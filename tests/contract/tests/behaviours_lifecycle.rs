@@ -198,7 +198,7 @@ fn http_idle_timeout_ends_a_connection_between_requests_and_a_fetch_that_never_a
 
 #[test]
 fn c27_stop_stops_listening_says_1001_and_finishes_after_the_last_socket() {
-    for_each_seed(100, |seed| {
+    for_each_seed(1000, |seed| {
         let notes = Notes::default();
         let workers = 1 + (seed % 2) as usize * 3;
         let mut world = World::new(seed, Faults::rough(), workers, noting(&notes));
@@ -363,7 +363,7 @@ fn counting_sockets(data: &Arc<AtomicUsize>, handlers: &Arc<AtomicUsize>) -> Bui
 
 #[test]
 fn c28_the_data_of_a_closed_socket_is_dropped_while_the_server_runs() {
-    for_each_seed(100, |seed| {
+    for_each_seed(1000, |seed| {
         let (data, handlers) = (Arc::default(), Arc::default());
         let mut world = World::new(seed, Faults::rough(), 1, counting_sockets(&data, &handlers));
         let mut clients: Vec<_> = (0..6).map(|_| world.opened()).collect();
@@ -393,7 +393,7 @@ fn c28_the_data_of_a_closed_socket_is_dropped_while_the_server_runs() {
 
 #[test]
 fn c28_nothing_of_a_server_is_left_after_its_end() {
-    for_each_seed(50, |seed| {
+    for_each_seed(1000, |seed| {
         let (data, handlers, next) = (Arc::default(), Arc::default(), Arc::default());
         let mut world = World::new(seed, Faults::harsh(), 1 + (seed % 2) as usize * 3, counting(&data, &handlers));
         let mut clients: Vec<_> = (0..6).map(|_| world.client()).collect();

@@ -57,7 +57,7 @@ fn c10_open_runs_inside_upgrade_and_close_inside_close() {
 
 #[test]
 fn c11_after_its_close_a_handler_gets_nothing_whatever_the_network_does() {
-    for_each_seed(200, |seed| {
+    for_each_seed(1000, |seed| {
         let notes = Notes::default();
         let inner = notes.clone();
         let mut world = World::new(
@@ -91,7 +91,7 @@ fn c11_after_its_close_a_handler_gets_nothing_whatever_the_network_does() {
 #[test]
 fn c12_what_met_backpressure_arrives_and_drain_follows_once_per_stall() {
     let stalls = Cell::new(0);
-    for_each_seed(100, |seed| {
+    for_each_seed(1000, |seed| {
         let notes = Notes::default();
         let inner = notes.clone();
         // Every batch is sent inside the drain of the one before: a stall there must get its drain too.
@@ -187,7 +187,7 @@ fn c12_close_on_backpressure_limit_cuts_the_peer_off() {
 
 #[test]
 fn c13_the_buffered_amount_is_exact_and_never_rises_while_draining() {
-    for_each_seed(100, |seed| {
+    for_each_seed(1000, |seed| {
         // A client that takes longer than the idle timeout to read this all has said nothing meanwhile.
         let builder = keeping(upgrading()).idle_timeout(Duration::ZERO);
         let mut world = World::new(seed, Faults { buffer: 200..=3000, ..Faults::rough() }, 1, builder);
@@ -271,7 +271,7 @@ fn c15_closes_are_answered_as_they_came() {
         (4999_u16.to_be_bytes().into(), Some(4999), "close 4999".into()),
         ([&4000_u16.to_be_bytes(), "x".repeat(123).as_bytes()].concat(), Some(4000), format!("close 4000 {}", "x".repeat(123))),
     ];
-    for_each_seed(20, |seed| {
+    for_each_seed(1000, |seed| {
         for (payload, answer, told) in &cases {
             let notes = Notes::default();
             let mut world = World::new(seed, Faults::rough(), 1, noting(&notes));
@@ -339,7 +339,7 @@ fn c17_pings_are_answered_and_handlers_see_the_data() {
 
 #[test]
 fn c17_a_flood_of_pings_from_a_peer_that_does_not_read_stays_bounded() {
-    for_each_seed(50, |seed| {
+    for_each_seed(100, |seed| {
         let mut world = World::new(seed, Faults { buffer: 500..=1000, ..Faults::rough() }, 1, keeping(upgrading()));
         let mut client = world.opened();
         let ws = kept();
@@ -367,7 +367,7 @@ fn c17_a_flood_of_pings_from_a_peer_that_does_not_read_stays_bounded() {
 fn c17_a_pong_that_waits_goes_before_the_close_and_never_after_it() {
     // Fast enough for the closing deadline.
     let faults = Faults { buffer: 2000..=8000, delay: Duration::ZERO..=Duration::from_millis(1), stall: 0.0, ..Faults::rough() };
-    for_each_seed(100, |seed| {
+    for_each_seed(1000, |seed| {
         let mut world = World::new(seed, faults.clone(), 1, keeping(upgrading()));
         let mut client = world.opened();
         let ws = kept();

@@ -132,7 +132,7 @@ fn c19_the_worst_subscribers_answer_is_told() {
 
 #[test]
 fn c20_publish_then_unsubscribe_still_delivers_and_in_order() {
-    for_each_seed(200, |seed| {
+    for_each_seed(1000, |seed| {
         let builder = subscribing().message(|ws, _| {
             ws.send("before");
             ws.server().publish("room", "published");
@@ -153,7 +153,7 @@ fn c20_publish_then_unsubscribe_still_delivers_and_in_order() {
 
 #[test]
 fn c20_what_was_published_before_a_close_still_arrives() {
-    for_each_seed(100, |seed| {
+    for_each_seed(1000, |seed| {
         let builder = subscribing().message(|ws, _| {
             ws.server().publish("room", "the last word");
             ws.close(1000, "").unwrap();
@@ -169,7 +169,7 @@ fn c20_what_was_published_before_a_close_still_arrives() {
 
 #[test]
 fn c20_the_order_of_one_publisher_is_kept_for_each_subscriber() {
-    for_each_seed(200, |seed| {
+    for_each_seed(1000, |seed| {
         let workers = 1 + (seed % 2) as usize * 3;
         let notes = Notes::default();
         let mut world = World::new(seed, Faults::rough(), workers, room(&notes));
@@ -215,7 +215,7 @@ fn rounds_of(messages: &[Message], publisher: usize) -> Vec<usize> {
 
 #[test]
 fn c22_the_count_of_subscribers_is_right_after_abrupt_disconnects() {
-    for_each_seed(200, |seed| {
+    for_each_seed(1000, |seed| {
         let notes = Notes::default();
         let workers = 1 + (seed % 2) as usize * 3;
         let mut world = World::new(seed, Faults::rough(), workers, room(&notes));

@@ -103,6 +103,7 @@ fn a_gigabyte_goes_out_through_a_peer_that_stalls() {
     assert_eq!(made.load(Ordering::Relaxed), GIGABYTE);
     assert!(received > GIGABYTE, "the body and its head and chunk sizes: {received}");
     assert!(grown(before) < GROWTH, "grew by {} bytes", grown(before));
+    drop(peer);
     server.stop();
     server.join().unwrap();
 }
@@ -188,6 +189,7 @@ fn a_gigabyte_comes_in_through_a_handler_that_stalls() {
     peer.read_to_string(&mut answer).unwrap();
     assert!(answer.ends_with(&format!("\r\n\r\n{GIGABYTE}")), "{answer}");
     assert!(grown(before) < GROWTH, "grew by {} bytes", grown(before));
+    drop(peer);
     server.stop();
     server.join().unwrap();
 }

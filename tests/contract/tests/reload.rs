@@ -129,7 +129,7 @@ fn c28_each_reload_lets_go_of_the_handlers_before_it() {
 
 #[test]
 fn c27_whoever_reloads_at_any_moment_loses_no_message_and_gets_each_answered_once() {
-    for_each_seed(200, |seed| {
+    for_each_seed(1000, |seed| {
         let held = Arc::new(());
         let mut random = Random::new(seed);
         let mut world = World::new(seed, Faults::rough(), 1 + (seed % 2) as usize * 3, generation(0, &held));

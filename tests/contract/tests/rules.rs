@@ -102,7 +102,7 @@ fn a_socket_that_another_of_the_same_batch_cuts_off_gets_nothing_more() {
 
 #[test]
 fn sockets_that_cut_each_other_off_are_never_called_after_their_close() {
-    for_each_seed(200, |seed| {
+    for_each_seed(1000, |seed| {
         let notes = Notes::default();
         let (opens, messages, closes) = (notes.clone(), notes.clone(), notes.clone());
         let builder = upgrading()
@@ -210,7 +210,7 @@ fn stop_works_from_every_handler() {
         ("pong", |builder, patience| builder.pong(move |ws, _| ws.server().stop_within(patience))),
         ("close", |builder, patience| builder.close(move |ws, _, _| ws.server().stop_within(patience))),
     ];
-    for_each_seed(20, |seed| {
+    for_each_seed(1000, |seed| {
         for patience in [Duration::ZERO, Duration::from_secs(10)] {
             for (name, install) in install {
                 let mut world = World::new(seed, Faults::rough(), 1, install(upgrading(), patience));
@@ -455,7 +455,7 @@ fn a_second_upgrade_finds_the_request_gone() {
 
 #[test]
 fn an_upgrade_works_after_awaits_also_of_other_threads() {
-    for_each_seed(50, |seed| {
+    for_each_seed(1000, |seed| {
         let notes = Notes::default();
         let builder = noting(&notes).fetch(|req, server| async move {
             for elsewhere in [false, true, false] {

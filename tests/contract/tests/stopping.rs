@@ -88,7 +88,7 @@ const PLACES: [Place; 6] = [
 fn a_server_may_be_stopped_wherever_its_code_runs() {
     // Without the stalls that would cost a peer its closing handshake.
     let faults = Faults { stall: 0.0, no_descriptors: 0.0, ..Faults::rough() };
-    for_each_seed(50, |seed| {
+    for_each_seed(300, |seed| {
         for patience in [Duration::ZERO, Duration::from_secs(10)] {
             for (what, stopping) in PLACES {
                 let workers = 1 + (seed % 2) as usize * 3;
@@ -199,7 +199,7 @@ impl Drop for Counted {
 
 #[test]
 fn c28_workers_that_are_dropped_at_any_moment_end_everything() {
-    for_each_seed(500, |seed| {
+    for_each_seed(1000, |seed| {
         let (living, notes) = (Arc::new(AtomicUsize::new(0)), Notes::default());
         let (counted, opens, closes) = (living.clone(), notes.clone(), notes.clone());
         let builder = Server::builder()
