@@ -14,6 +14,7 @@ pub use real::with_workers;
 use tidewire::engine::Worker;
 use tidewire::sys::{Endpoint, ListenOptions};
 use tidewire::{Builder, Server, Upgrade as Upgraded};
+use tidewire_kit::Random;
 use tidewire_kit::client::{Client, Message, Upgrade};
 use tidewire_kit::http::{self, Response};
 use tidewire_kit::sim::{Faults, Network, Peer};
@@ -51,6 +52,7 @@ pub struct World {
     pub server: Server,
     /// Where all workers listen.
     pub endpoint: Endpoint,
+    turns: Random,
 }
 
 impl World {
@@ -68,7 +70,7 @@ impl World {
         for worker in &mut workers {
             endpoint = worker.listen(&endpoint, &options).expect("the port is free");
         }
-        Self { network, workers, server, endpoint }
+        Self { network, workers, server, endpoint, turns: Random::new(seed ^ 0x70_12_45) }
     }
 
     /// One worker on an honest network: for what does not depend on it.
@@ -124,16 +126,23 @@ impl World {
         response.expect("it was answered").0
     }
 
-    /// Turns every worker once. The simulator's wait returns at once, and remembers until when the worker would have slept.
+    /// Lets the workers turn: one worker once, several in any order, the one twice while the other does not. The simulator's wait
+    /// returns at once, and remembers until when the worker would have slept.
     pub fn turn(&mut self) {
-        turn(&mut self.workers);
+        turn(&mut self.workers, &mut self.turns);
+    }
+
+    /// The network, and what turns the workers: for a test that runs the network itself.
+    pub fn split(&mut self) -> (&Network, impl FnMut()) {
+        let (workers, turns) = (&mut self.workers, &mut self.turns);
+        (&self.network, || turn(workers, turns))
     }
 
     /// Lets the world run until `done`; whether it came to that.
     pub fn run(&mut self, mut done: impl FnMut() -> bool) -> bool {
-        let workers = &mut self.workers;
-        self.network.run(LIMIT, || {
-            turn(workers);
+        let (network, mut turn) = self.split();
+        network.run(LIMIT, || {
+            turn();
             done()
         })
     }
@@ -143,9 +152,9 @@ impl World {
     /// # Panics
     /// When it never comes to that; `what` says what was waited for.
     pub fn until(&mut self, clients: &mut [Client<Peer>], what: &str, mut done: impl FnMut(&[Client<Peer>]) -> bool) {
-        let workers = &mut self.workers;
-        let reached = self.network.run(LIMIT, || {
-            turn(workers);
+        let (network, mut turn) = self.split();
+        let reached = network.run(LIMIT, || {
+            turn();
             clients.iter_mut().for_each(|client| while client.step() {});
             done(clients)
         });
@@ -154,19 +163,19 @@ impl World {
 
     /// Lets the world and these clients run until nothing is left to do; timers are left alone.
     pub fn settle(&mut self, clients: &mut [Client<Peer>]) {
-        let workers = &mut self.workers;
-        self.network.settle(|| {
-            turn(workers);
+        let (network, mut turn) = self.split();
+        network.settle(|| {
+            turn();
             clients.iter_mut().for_each(|client| while client.step() {});
         });
     }
 
     /// Lets time pass with these clients beside it.
     pub fn pass(&mut self, time: Duration, clients: &mut [Client<Peer>]) {
-        let end = self.network.now() + time;
-        let (network, workers) = (&self.network, &mut self.workers);
+        let (network, mut turn) = self.split();
+        let end = network.now() + time;
         network.run(time, || {
-            turn(workers);
+            turn();
             clients.iter_mut().for_each(|client| while client.step() {});
             network.now() >= end
         });
@@ -179,9 +188,9 @@ impl World {
     pub fn end(mut self, clients: Vec<Client<Peer>>) {
         let mut clients = clients;
         self.server.stop();
-        let workers = &mut self.workers;
+        let (workers, turns) = (&mut self.workers, &mut self.turns);
         let ended = self.network.run(LIMIT, || {
-            turn(workers);
+            turn(workers, turns);
             clients.iter_mut().for_each(|client| while client.step() {});
             workers.iter().all(Worker::is_finished)
         });
@@ -198,8 +207,10 @@ impl World {
     }
 }
 
-fn turn(workers: &mut [Worker]) {
-    for worker in workers {
-        worker.turn(None).expect("a turn outside of handlers works");
+fn turn(workers: &mut [Worker], random: &mut Random) {
+    let one = workers.len() == 1;
+    for _ in 0..if one { 1 } else { 2 * workers.len() } {
+        let next = if one { 0 } else { random.below(workers.len()) };
+        workers[next].turn(None).expect("a turn outside of handlers works");
     }
 }

@@ -18,14 +18,19 @@ fn echo() -> Builder<()> {
     })
 }
 
+/// Sizes of messages: around those at which a head grows.
+const SMALL: &[usize] = &[0, 1, 20, 125, 126, 700, 5000];
+/// And those that go to the kernel from where they are, or are more than it is offered at once: on networks that can take them.
+const LARGE: &[usize] = &[0, 1, 126, 700, 9000, 20_000, 70_000];
+
 /// Sends some messages of random kinds and sizes, whole or in fragments with a ping between; gives what was sent.
-fn talk(client: &mut Client<Peer>, random: &mut Random) -> Vec<Message> {
+fn talk(client: &mut Client<Peer>, random: &mut Random, sizes: &[usize]) -> Vec<Message> {
     let count = random.within(0..=12);
-    (0..count).map(|_| say(client, random)).collect()
+    (0..count).map(|_| say(client, random, sizes)).collect()
 }
 
-fn say(client: &mut Client<Peer>, random: &mut Random) -> Message {
-    let size = *random.pick(&[0, 1, 20, 125, 126, 700, 5000]);
+fn say(client: &mut Client<Peer>, random: &mut Random, sizes: &[usize]) -> Message {
+    let size = *random.pick(sizes);
     if random.chance(0.5) {
         let text: String = (0..size).map(|_| *random.pick(&['a', 'é', '🌊'])).collect();
         client.send_text(&text);
@@ -45,21 +50,21 @@ fn say(client: &mut Client<Peer>, random: &mut Random) -> Message {
 }
 
 /// One seed of the program: some clients stay, some leave by a close, by a reset, or with half a frame.
-fn run(seed: u64, faults: Faults, workers: usize) {
+fn run(seed: u64, faults: Faults, sizes: &[usize], workers: usize) {
     let mut random = Random::new(seed ^ 0x0ec0);
     let mut world = World::new(seed, faults, workers, echo());
     let mut stay: Vec<_> = (0..random.within(1..=4)).map(|_| world.client()).collect();
     let mut leave: Vec<_> = (0..random.within(0..=3)).map(|_| world.client()).collect();
-    let sent: Vec<_> = stay.iter_mut().map(|client| talk(client, &mut random)).collect();
-    let gone: Vec<_> = leave.iter_mut().map(|client| talk(client, &mut random)).collect();
+    let sent: Vec<_> = stay.iter_mut().map(|client| talk(client, &mut random, sizes)).collect();
+    let gone: Vec<_> = leave.iter_mut().map(|client| talk(client, &mut random, sizes)).collect();
 
     // Those who leave do so at a random point of the run.
     let mut patience: Vec<_> = leave.iter().map(|_| random.below(60)).collect();
     let mut left = Vec::new();
     let mut leave: Vec<_> = leave.into_iter().map(Some).collect();
-    let (network, workers) = (&world.network, &mut world.workers);
+    let (network, mut turn) = world.split();
     let done = network.run(tidewire_contract::LIMIT, || {
-        workers.iter_mut().for_each(|worker| worker.turn(None).unwrap());
+        turn();
         stay.iter_mut().for_each(|client| while client.step() {});
         for (i, place) in leave.iter_mut().enumerate() {
             let Some(client) = place else { continue };
@@ -74,6 +79,7 @@ fn run(seed: u64, faults: Faults, workers: usize) {
         let echoed = |(client, sent): (&Client<Peer>, &Vec<Message>)| client.is_open() && client.messages().len() >= sent.len();
         leave.iter().all(Option::is_none) && stay.iter().zip(&sent).all(echoed)
     });
+    drop(turn);
     assert!(done, "an echo never came");
     for (client, sent) in stay.iter_mut().zip(&sent) {
         assert_eq!(&client.take_messages(), sent);
@@ -99,7 +105,11 @@ fn go(client: Option<Client<Peer>>, random: &mut Random) {
 
 #[test]
 fn echoes_survive_a_thousand_seeds_of_faults() {
-    for_each_seed(1000, |seed| run(seed, Faults::rough(), 1 + (seed % 2) as usize * 3));
+    for_each_seed(1000, |seed| {
+        // Some with buffers in which many messages lie at once, so that large ones follow small ones in one turn.
+        let (buffer, sizes) = if seed % 3 == 0 { (8192..=200_000, LARGE) } else { (64..=8192, SMALL) };
+        run(seed, Faults { buffer, ..Faults::rough() }, sizes, 1 + (seed % 2) as usize * 3);
+    });
 }
 
 #[test]
@@ -109,7 +119,7 @@ fn resets_in_every_state_leave_nothing_behind() {
         let mut random = Random::new(seed);
         let mut world = World::new(seed, Faults { reset: 0.03, ..Faults::harsh() }, 1, echo());
         let mut clients: Vec<_> = (0..random.within(1..=5)).map(|_| world.client()).collect();
-        let sent: Vec<_> = clients.iter_mut().map(|client| talk(client, &mut random)).collect();
+        let sent: Vec<_> = clients.iter_mut().map(|client| talk(client, &mut random, SMALL)).collect();
         world.settle(&mut clients);
         for (client, sent) in clients.iter_mut().zip(&sent) {
             let got = client.take_messages();
