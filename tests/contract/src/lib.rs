@@ -126,8 +126,8 @@ impl World {
         response.expect("it was answered").0
     }
 
-    /// Lets the workers turn: one worker once, several in any order, the one twice while the other does not. The simulator's wait
-    /// returns at once, and remembers until when the worker would have slept.
+    /// Lets every worker turn; of several, some turn more than once while others do not. The simulator's wait returns at once, and
+    /// remembers until when the worker would have slept.
     pub fn turn(&mut self) {
         turn(&mut self.workers, &mut self.turns);
     }
@@ -208,9 +208,10 @@ impl World {
 }
 
 fn turn(workers: &mut [Worker], random: &mut Random) {
-    let one = workers.len() == 1;
-    for _ in 0..if one { 1 } else { 2 * workers.len() } {
-        let next = if one { 0 } else { random.below(workers.len()) };
+    // Several: as many turns by chance, and then each once, so that every step hears until when every worker would sleep.
+    let several = if workers.len() > 1 { workers.len() } else { 0 };
+    let by_chance: Vec<_> = (0..several).map(|_| random.below(several)).collect();
+    for next in by_chance.into_iter().chain(0..workers.len()) {
         workers[next].turn(None).expect("a turn outside of handlers works");
     }
 }
