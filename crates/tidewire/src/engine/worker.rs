@@ -187,6 +187,12 @@ impl Worker {
         Ok(local)
     }
 
+    /// Secures the connections that come from now on.
+    #[cfg(feature = "tls")]
+    pub(crate) fn secure(&mut self, acceptor: Arc<super::transport::Acceptor>) {
+        self.core.state.borrow_mut().tls = Some(acceptor);
+    }
+
     /// Takes over a listener that this worker's [`Io`] has opened before. With `spread`, what it accepts is handed to all
     /// workers of the group in turn: for sockets that the kernel does not spread itself.
     ///
