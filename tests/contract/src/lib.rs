@@ -12,7 +12,7 @@ pub use notes::Notes;
 use tidewire::engine::Worker;
 use tidewire::sys::{Endpoint, ListenOptions};
 use tidewire::{Builder, Server, Upgrade as Upgraded};
-use tidewire_kit::client::{Client, Message, Upgrade};
+use tidewire_kit::client::{Client, Message, Upgrade, Wire};
 use tidewire_kit::http::{self, Response};
 use tidewire_kit::sim::{Faults, Network, Peer};
 
@@ -140,7 +140,7 @@ impl World {
     ///
     /// # Panics
     /// When it never comes to that; `what` says what was waited for.
-    pub fn until(&mut self, clients: &mut [Client<Peer>], what: &str, mut done: impl FnMut(&[Client<Peer>]) -> bool) {
+    pub fn until<W: Wire>(&mut self, clients: &mut [Client<W>], what: &str, mut done: impl FnMut(&[Client<W>]) -> bool) {
         let workers = &mut self.workers;
         let reached = self.network.run(LIMIT, || {
             turn(workers);
@@ -152,6 +152,11 @@ impl World {
 
     /// Lets the world and these clients run until nothing is left to do; timers are left alone.
     pub fn settle(&mut self, clients: &mut [Client<Peer>]) {
+        self.settle_with(clients);
+    }
+
+    /// As [`World::settle`], with clients on any wire.
+    pub fn settle_with<W: Wire>(&mut self, clients: &mut [Client<W>]) {
         let workers = &mut self.workers;
         self.network.settle(|| {
             turn(workers);
@@ -174,7 +179,15 @@ impl World {
     ///
     /// # Panics
     /// When a socket or a buffer is left, or an open had no close.
-    pub fn end(mut self, clients: Vec<Client<Peer>>) {
+    pub fn end(self, clients: Vec<Client<Peer>>) {
+        self.end_with(clients);
+    }
+
+    /// As [`World::end`], with clients on any wire.
+    ///
+    /// # Panics
+    /// As [`World::end`].
+    pub fn end_with<W: Wire>(mut self, clients: Vec<Client<W>>) {
         let mut clients = clients;
         self.server.stop();
         let workers = &mut self.workers;

@@ -173,7 +173,7 @@ impl Server {
         let mut worker = Worker::new(io, &self.0.group, place, options, application);
         #[cfg(feature = "tls")]
         if let Some(acceptor) = &self.0.tls {
-            worker.secure(acceptor.clone());
+            worker.share_tls(acceptor.clone());
         }
         worker
     }

@@ -30,9 +30,7 @@ impl Terms {
             (_, false, _) => builder.with_no_client_auth(),
             (Some(authority), true, true) => builder.with_client_cert_verifier(authority.clone()),
             (None, true, true) => return Err(TlsError::NoAuthority),
-            (_, true, false) => {
-                builder.with_client_cert_verifier(Arc::new(AskOnly { authority: authority.clone(), provider }))
-            }
+            (_, true, false) => builder.with_client_cert_verifier(Arc::new(AskOnly { authority: authority.clone(), provider })),
         };
         let mut config = builder.with_cert_resolver(Arc::new(names));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -59,9 +59,7 @@ impl Entry {
         let key = certificate.key.private_key(certificate.passphrase.as_deref())?;
         let wrong = |problem: String| TlsError::Wrong { option: "key", from: certificate.key.to_string(), problem };
         let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                wrong(format!("it is not the key of the certificate in {}", certificate.cert))
-            }
+            rustls::Error::InconsistentKeys(_) => wrong(format!("it is not the key of the certificate in {}", certificate.cert)),
             error => wrong(format!("it is no RSA, ECDSA or Ed25519 key that can be used: {error}")),
         })?;
         let names: Result<_, _> = certificate.server_names.iter().map(|name| Name::parse(name)).collect();

@@ -58,9 +58,7 @@ impl fmt::Display for Source {
 impl Source {
     fn read(&self, option: &'static str) -> Result<Vec<u8>, TlsError> {
         match self {
-            Self::File(path) => {
-                std::fs::read(path).map_err(|error| TlsError::Unreadable { option, path: path.clone(), error })
-            }
+            Self::File(path) => std::fs::read(path).map_err(|error| TlsError::Unreadable { option, path: path.clone(), error }),
             Self::Bytes(bytes) => Ok(bytes.clone()),
         }
     }

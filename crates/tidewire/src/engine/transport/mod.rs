@@ -68,6 +68,7 @@ pub(crate) enum Then {
     /// The end of the peer's direction.
     End,
     /// Nothing that can be trusted: the peer broke TLS. What we have to say to that is ready to be pushed.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody can break what is not there"))]
     Broken,
 }
 
@@ -233,7 +234,8 @@ mod tests {
 
     #[test]
     fn slices_become_batches_of_the_same_bytes_in_the_same_order() {
-        for sizes in [vec![3], vec![0, 5, 0], vec![10, 20, 30], vec![BATCH, 1], vec![1, BATCH, BATCH * 2 + 7, 3], vec![BATCH * 3]] {
+        for sizes in [vec![3], vec![0, 5, 0], vec![10, 20, 30], vec![BATCH, 1], vec![1, BATCH, BATCH * 2 + 7, 3], vec![BATCH * 3]]
+        {
             let all: Vec<u8> = (0..sizes.iter().sum()).map(|i: usize| (i % 251) as u8).collect();
             let mut rest = &all[..];
             let slices: Vec<IoSlice<'_>> = sizes

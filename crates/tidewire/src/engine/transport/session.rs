@@ -17,7 +17,8 @@ use crate::tls::{Terms, TlsDetails};
 /// The size of a record's head (RFC 8446, section 5.1): type, version, and two bytes of length.
 const RECORD_HEAD: usize = 5;
 /// The answer to HTTP in the clear; the client did not mean to speak to us in private.
-const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 57\r\n\r\n\
+const SPEAK_TLS: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 57\r\n\r\n\
     this port speaks TLS: use https:// or wss:// to reach it\n";
 
 /// The TLS of one connection.
@@ -76,6 +77,10 @@ impl Session {
                 return Then::Broken;
             }
             self.stage = Stage::Handshaking;
+        }
+        if self.finished {
+            // Who has said that nothing more comes has nothing to say to what comes.
+            return Then::More;
         }
         let mut at = 0;
         while !self.partial.is_empty() && at < input.len() {
@@ -160,11 +165,12 @@ impl Session {
         (used, then)
     }
 
-    /// After a failure, rustls may have an alert for the peer.
+    /// After a failure, rustls may have an alert for the peer. It is not asked for more than it has: it would fail again.
     fn alert(&mut self, bytes: &mut [u8]) {
-        while let Ok(ConnectionState::EncodeTlsData(data)) = self.tls.process_tls_records(bytes).state {
-            if encode(data, &mut self.waiting).is_err() {
-                return;
+        while self.tls.wants_write() {
+            match self.tls.process_tls_records(bytes).state {
+                Ok(ConnectionState::EncodeTlsData(data)) => drop(encode(data, &mut self.waiting)),
+                _ => return,
             }
         }
     }
