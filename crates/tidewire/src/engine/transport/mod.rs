@@ -36,7 +36,7 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// A piece of scratch memory larger than this is not kept.
-    const KEPT: usize = 256 * 1024;
+    const KEPT: usize = 512 * 1024;
 
     /// Takes back the memory of what was received.
     pub fn give_back(&mut self, io: &mut dyn Io, input: Input) {
