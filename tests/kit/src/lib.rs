@@ -8,6 +8,7 @@
 //! | [`tls`] | certificates made for the occasion, and a TLS client beneath the others, with all that a peer may do |
 //! | [`http`] | responses taken apart |
 //! | [`for_each_seed`] | one test over many seeds, and a failing seed run again |
+//! | [`Folder`] | temporary files |
 //! | [`Random`] | random numbers that are the same everywhere |
 //! | [`process`] | what a process uses: resident bytes, open descriptors |
 //!
@@ -18,6 +19,7 @@
 #![allow(clippy::expect_used)]
 
 pub mod client;
+mod folder;
 pub mod http;
 pub mod process;
 mod random;
@@ -26,5 +28,6 @@ pub mod seeds;
 pub mod sim;
 pub mod tls;
 
+pub use folder::Folder;
 pub use random::Random;
 pub use seeds::for_each_seed;

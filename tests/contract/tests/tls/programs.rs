@@ -10,34 +10,12 @@ use std::thread;
 use tidewire::server::Running;
 use tidewire::tls::{Certificate, Tls};
 use tidewire::{IntoReply, Server, Upgrade};
+use tidewire_kit::Folder;
 use tidewire_kit::client::{self, Client};
 use tidewire_kit::real::{Connection, PATIENCE, wait_until};
 use tidewire_kit::tls::{self, Terms};
 
 use super::{AUTHORITY, LOCALHOST, certificate, localhost};
-
-/// A folder of this test's own, removed with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("tidewire-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn write(&self, name: &str, contents: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, contents).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Whether a program is there; says so when it is not.
 fn is_there(program: &str, arguments: &[&str]) -> bool {
@@ -163,8 +141,8 @@ fn openssl_makes_both_handshakes_and_updates_keys() {
         return;
     }
     let site = Site::new(localhost());
-    let folder = Folder::new("openssl");
-    let ca = folder.write("ca.pem", &AUTHORITY.cert());
+    let folder = Folder::new();
+    let ca = folder.write("ca.pem", AUTHORITY.cert());
     let ca = ca.to_str().unwrap();
     for version in ["-tls1_2", "-tls1_3"] {
         let verified = ["-CAfile", ca, "-servername", "localhost", "-verify_return_error", "-alpn", "http/1.1", version];
@@ -189,9 +167,9 @@ fn openssl_resumes_sessions_of_both_versions() {
         return;
     }
     let site = Site::new(localhost());
-    let folder = Folder::new("resumed");
+    let folder = Folder::new();
     for (version, ask) in [("-tls1_2", &b""[..]), ("-tls1_3", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")] {
-        let session = folder.0.join(version);
+        let session = folder.join(version);
         let session = session.to_str().unwrap();
         let mut openssl = Program::start(&mut s_client(site.port(), &[version, "-sess_out", session]));
         openssl.line_with("New, TLSv1");
@@ -212,15 +190,15 @@ fn openssl_encrypts_keys_as_they_are_read() {
     if !is_there("openssl", &["version"]) {
         return;
     }
-    let folder = Folder::new("keys");
-    let key = folder.0.join("plain.key");
+    let folder = Folder::new();
+    let key = folder.join("plain.key");
     let mut command = Command::new("openssl");
     command.args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"]);
     assert!(command.arg(&key).status().unwrap().success());
     let certified = AUTHORITY.certify_pem(&["localhost"], &std::fs::read_to_string(&key).unwrap());
     let cert = folder.write("cert.pem", &certified.cert);
     for (format, cipher) in [("PEM", "aes-256-cbc"), ("DER", "aes-128-cbc")] {
-        let out = folder.0.join(format);
+        let out = folder.join(format);
         let mut command = Command::new("openssl");
         command.args(["pkcs8", "-topk8", "-v2", cipher, "-passout", "pass:secret", "-outform", format]);
         assert!(command.arg("-in").arg(&key).arg("-out").arg(&out).status().unwrap().success());
@@ -238,8 +216,8 @@ fn curl_verifies_the_name_that_it_asks_for() {
     if !is_there("curl", &["--version"]) {
         return;
     }
-    let folder = Folder::new("curl");
-    let ca = folder.write("ca.pem", &AUTHORITY.cert());
+    let folder = Folder::new();
+    let ca = folder.write("ca.pem", AUTHORITY.cert());
     let ca = ca.to_str().unwrap();
     let other = AUTHORITY.certify(&["b.example"]);
     let site = Site::new(localhost().certificate(certificate(&other)));
@@ -313,8 +291,8 @@ asyncio.run(asyncio.wait_for(main(sys.argv[1], sys.argv[2]), 20))
 fn websockets_of_python_echo_through_tls() {
     let Some(python) = python() else { return };
     let site = Site::new(localhost());
-    let folder = Folder::new("python");
-    let (ca, script) = (folder.write("ca.pem", &AUTHORITY.cert()), folder.write("client.py", SCRIPT));
+    let folder = Folder::new();
+    let (ca, script) = (folder.write("ca.pem", AUTHORITY.cert()), folder.write("client.py", SCRIPT));
     let output = Command::new(python).arg(script).arg(site.port().to_string()).arg(ca).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "all is well\n");
