@@ -188,3 +188,33 @@ fn a_silent_socket_is_closed_after_the_idle_timeout_that_was_asked_for() {
     client.answer_nothing();
     client.wait_until("the end of a silent connection", |client| client.ended().is_some());
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_silent_secure_socket_is_resident_with_less_than_8_kib() {
+    const WARM: usize = 100;
+    const MANY: usize = 500;
+    let authority = Authority::new();
+    let folder = certified(&authority, &["a.example"]);
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (cert, key) = (file("a.example.pem"), file("a.example.key"));
+    let server = Process::start(&["echo", "--host", "127.0.0.1", "--port", "0", "--cert", &cert, "--key", &key]);
+    let terms = Terms::trust(&authority);
+    let open = |_| {
+        let wire = Tls::new(Connection::tcp(server.address).unwrap(), &terms, "a.example");
+        let mut client = tidewire_kit::client::Client::open(wire, &Upgrade::to("/"));
+        client.send_text("hello");
+        wait_until("the echo", || {
+            client.step();
+            !client.messages().is_empty()
+        });
+        client
+    };
+    // What is allocated once is not counted.
+    let warm: Vec<_> = (0..WARM).map(open).collect();
+    let before = tidewire_kit::process::resident_bytes_of(server.child.id()).unwrap();
+    let many: Vec<_> = (0..MANY).map(open).collect();
+    let each = tidewire_kit::process::resident_bytes_of(server.child.id()).unwrap().saturating_sub(before) / MANY as u64;
+    assert!(each < 8 * 1024, "{each} bytes for each connection");
+    drop((warm, many));
+}
