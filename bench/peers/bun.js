@@ -1,7 +1,7 @@
-// Bun as a peer: `bun bun.js echo|chat`, the same programs as `tidewire echo` and `tidewire chat`, but that nobody is told who enters
+// Bun as a peer: `bun bun.js echo|chat [CERT KEY]`, with a certificate through TLS, the same programs as `tidewire echo` and `tidewire chat`, but that nobody is told who enters
 // and leaves, as in ws.js.
 
-const program = process.argv[2];
+const [program, cert, key] = process.argv.slice(2);
 const TOPIC = 'the-group-chat';
 
 const programs = {
@@ -26,6 +26,7 @@ if (!(program in programs)) throw new Error(`which program? one of ${Object.keys
 const server = Bun.serve({
   hostname: '127.0.0.1',
   port: 0,
+  tls: cert && { cert: Bun.file(cert), key: Bun.file(key) },
   fetch(request, server) {
     const name = new URL(request.url).searchParams.get('name');
     return server.upgrade(request, { data: { name } }) ? undefined : new Response('upgrade required', { status: 426 });
@@ -33,4 +34,4 @@ const server = Bun.serve({
   websocket: programs[program],
 });
 
-console.log(`bun ${program} listening on http://127.0.0.1:${server.port}`);
+console.log(`bun ${program} listening on http${cert ? 's' : ''}://127.0.0.1:${server.port}`);

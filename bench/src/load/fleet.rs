@@ -1,9 +1,9 @@
 //! Many connections, each a pair of offsets into the bytes that go out and that must come in.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
+use super::stream::{Security, Stream};
 use super::{Target, open};
 use crate::poller::{EventFlags, Poller};
 use crate::wire::{self, Pattern};
@@ -22,11 +22,13 @@ pub struct Fleet {
     /// The frame that every message must come in.
     pub incoming: Pattern,
     pub buffer: Vec<u8>,
+    /// How connections are secured, if they are.
+    pub security: Option<Security>,
 }
 
 /// One connection.
 pub struct Link {
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// Bytes that must still go out.
     owed: usize,
     /// The offset within the outgoing frame.
@@ -38,7 +40,7 @@ pub struct Link {
 }
 
 impl Link {
-    pub const fn new(stream: TcpStream) -> Self {
+    pub const fn new(stream: Stream) -> Self {
         Self { stream, owed: 0, sent_at: 0, received_at: 0, blocked: false }
     }
 }
@@ -54,6 +56,7 @@ impl Fleet {
             outgoing: Pattern::of(&wire::client_frame(target.kind(), &payload)),
             incoming: Pattern::of(&wire::server_frame(target.kind(), &answered)),
             buffer: vec![0; BUFFER],
+            security: target.url.secure.then(Security::new).transpose()?,
         };
         open::open(&mut fleet, target, target.connections, early)?;
         Ok(fleet)
@@ -103,6 +106,9 @@ impl Fleet {
     #[inline]
     pub fn send(&mut self, number: usize, frames: usize) -> io::Result<()> {
         let link = &mut self.links[number];
+        if link.stream.is_held_up() {
+            link.stream.flush()?;
+        }
         link.owed += frames * self.outgoing.period();
         while link.owed > 0 {
             match link.stream.write(self.outgoing.run(link.sent_at, link.owed)) {
@@ -115,11 +121,11 @@ impl Fleet {
                 Err(error) => return Err(lost(number, &error.to_string())),
             }
         }
-        let blocked = link.owed > 0;
+        let blocked = link.owed > 0 || link.stream.is_held_up();
         if blocked != link.blocked {
             link.blocked = blocked;
             let flags = if blocked { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
-            self.poller.change(&link.stream, number, flags)?;
+            self.poller.change(link.stream.socket(), number, flags)?;
         }
         Ok(())
     }

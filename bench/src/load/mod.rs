@@ -9,6 +9,7 @@ mod fleet;
 mod idle;
 mod open;
 mod report;
+mod stream;
 mod window;
 
 use std::io;
@@ -70,7 +71,7 @@ enum Mode {
 /// Whom to speak to, and how.
 #[derive(Debug, Args)]
 struct Target {
-    /// The server, as ws://ADDRESS:PORT/PATH
+    /// The server, as ws://ADDRESS:PORT/PATH, or wss:// for TLS (whatever its certificate is)
     #[arg(long)]
     url: Url,
     /// The server's process
@@ -115,6 +116,8 @@ struct Measure {
 /// A server's address.
 #[derive(Debug, Clone)]
 struct Url {
+    /// Whether it is spoken to through TLS.
+    secure: bool,
     address: SocketAddr,
     path: String,
 }
@@ -123,10 +126,11 @@ impl std::str::FromStr for Url {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let rest = text.strip_prefix("ws://").ok_or("the address begins with ws://")?;
+        let clear = text.strip_prefix("ws://");
+        let rest = clear.or_else(|| text.strip_prefix("wss://")).ok_or("the address begins with ws:// or wss://")?;
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let address = host.parse().map_err(|_| format!("{host} is not an IP address and a port"))?;
-        Ok(Self { address, path: if path.is_empty() { "/".to_owned() } else { path.to_owned() } })
+        Ok(Self { secure: clear.is_none(), address, path: if path.is_empty() { "/".to_owned() } else { path.to_owned() } })
     }
 }
 
@@ -162,6 +166,7 @@ mod tests {
     fn an_address_has_a_host_and_a_path() {
         let url: Url = "ws://127.0.0.1:80/chat?name=x".parse().unwrap();
         assert_eq!((url.address.port(), url.path.as_str()), (80, "/chat?name=x"));
+        assert!(!url.secure && "wss://127.0.0.1:443".parse::<Url>().unwrap().secure);
         assert_eq!("ws://[::1]:80".parse::<Url>().unwrap().path, "/");
         assert!("http://127.0.0.1:80/".parse::<Url>().is_err());
         assert!("ws://example.com/".parse::<Url>().is_err());

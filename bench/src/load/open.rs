@@ -8,6 +8,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::Target;
 use super::fleet::{Fleet, Link, lost};
+use super::stream::Stream;
 use crate::handshake;
 use crate::poller::EventFlags;
 use crate::wire;
@@ -72,13 +73,15 @@ struct Opening<'a> {
 impl Opening<'_> {
     fn connect(&mut self, server: SocketAddr, request: &str) -> io::Result<()> {
         let number = self.fleet.links.len();
-        let mut stream = connect_from(source_address(number), server)?;
-        stream.set_nodelay(true)?;
+        let socket = connect_from(source_address(number), server)?;
+        socket.set_nodelay(true)?;
         // On close a reset: thousands of ports in TIME_WAIT would stand in the way of the next run.
-        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
+        rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
+        let mut stream = Stream::new(socket, self.fleet.security.as_ref(), server.ip())?;
+        // A handshake of TLS is made here, before the first byte goes out.
         stream.write_all(request.as_bytes())?;
-        stream.set_nonblocking(true)?;
-        self.fleet.poller.add(&stream, number, EventFlags::IN)?;
+        stream.socket().set_nonblocking(true)?;
+        self.fleet.poller.add(stream.socket(), number, EventFlags::IN)?;
         self.fleet.links.push(Link::new(stream));
         self.stages.push(Stage::Handshake(Vec::new()));
         Ok(())

@@ -3,12 +3,14 @@
 use std::error::Error;
 use std::io::{IsTerminal, Write};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tidewire::tls::{Certificate, Tls};
 use tidewire::{Builder, Server};
 use tracing_subscriber::EnvFilter;
 
@@ -27,6 +29,27 @@ pub struct Flags {
     /// Seconds after which a silent connection is closed; 0: never
     #[arg(long, default_value_t = 120, value_name = "S")]
     idle_timeout: u64,
+    /// A certificate with its chain, in PEM or DER: serve https and wss. Again, with another --key, for another name: clients get
+    /// the one that is written for the name that they ask for, else the first
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Vec<PathBuf>,
+    /// The key of the certificate, in PEM or DER
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Vec<PathBuf>,
+}
+
+/// The certificates of the command line, each with its key.
+fn tls(flags: &Flags) -> Result<Option<Tls>, String> {
+    if flags.cert.len() != flags.key.len() {
+        return Err(format!("every --cert needs its --key: there are {} and {}", flags.cert.len(), flags.key.len()));
+    }
+    let certificates = flags.cert.iter().zip(&flags.key).map(|(cert, key)| Certificate::files(cert, key));
+    Ok(certificates.fold(None, |tls, certificate| {
+        Some(match tls {
+            None => Tls::new(certificate),
+            Some(tls) => tls.certificate(certificate),
+        })
+    }))
 }
 
 /// Logs to standard error: warnings, or what RUST_LOG asks for.
@@ -37,7 +60,10 @@ pub fn init_logging() {
 }
 
 /// Runs a server until SIGINT or SIGTERM; a second one ends it without waiting for its sockets.
-pub fn run<T: 'static>(name: &str, flags: &Flags, builder: Builder<T>) -> Result<(), Box<dyn Error>> {
+pub fn run<T: 'static>(name: &str, flags: &Flags, mut builder: Builder<T>) -> Result<(), Box<dyn Error>> {
+    if let Some(tls) = tls(flags)? {
+        builder = builder.tls(tls)?;
+    }
     let server = builder
         .workers(flags.workers)
         .idle_timeout(Duration::from_secs(flags.idle_timeout))

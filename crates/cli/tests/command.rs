@@ -6,8 +6,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use tidewire_kit::Folder;
 use tidewire_kit::client::{Message, Upgrade};
-use tidewire_kit::real::{Client, request};
+use tidewire_kit::real::{Client, Connection, request, wait_until};
+use tidewire_kit::tls::{Authority, Certified, Terms, Tls};
 
 /// A server that is ended with its test.
 struct Process {
@@ -21,7 +23,7 @@ impl Process {
         let mut child = command(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let authority = line.trim_end().rsplit("http://").next().unwrap().trim_end_matches('/').replace("localhost", "127.0.0.1");
+        let authority = line.trim_end().rsplit("://").next().unwrap().trim_end_matches('/').replace("localhost", "127.0.0.1");
         let address = authority.parse().unwrap_or_else(|_| panic!("no address in {line:?}"));
         Self { child, line, address }
     }
@@ -43,6 +45,58 @@ fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidewire"));
     command.args(arguments).env_remove("RUST_LOG").env_remove("NO_COLOR").env_remove("TIDEWIRE_PORT");
     command
+}
+
+/// Files of certificates of an authority: of each name NAME.pem and NAME.key.
+fn certified(authority: &Authority, names: &[&str]) -> Folder {
+    let folder = Folder::new();
+    for name in names {
+        let Certified { cert, key } = authority.certify(&[name]);
+        folder.write(&format!("{name}.pem"), cert);
+        folder.write(&format!("{name}.key"), key);
+    }
+    folder
+}
+
+#[test]
+fn certificates_make_it_secure_and_are_chosen_by_name() {
+    let authority = Authority::new();
+    let folder = certified(&authority, &["a.example", "b.example"]);
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let files = ["a.example.pem", "a.example.key", "b.example.pem", "b.example.key"].map(file);
+    for program in ["echo", "chat"] {
+        let flags = [program, "--host", "127.0.0.1", "--port", "0", "--cert", &files[0], "--key", &files[1]];
+        let server = Process::start(&[&flags[..], &["--cert", &files[2], "--key", &files[3]]].concat());
+        assert_eq!(server.line, format!("tidewire {program} is listening on https://{}/\n", server.address));
+        for name in ["a.example", "b.example"] {
+            let wire = Tls::new(Connection::tcp(server.address).unwrap(), &Terms::trust(&authority), name);
+            let mut client = tidewire_kit::client::Client::open(wire, &Upgrade::to("/chat?name=Ada"));
+            client.send_text("hello");
+            let last = if program == "echo" { "hello" } else { "Ada: hello" };
+            wait_until("the answer", || {
+                client.step();
+                client.messages().last() == Some(&text(last))
+            });
+        }
+    }
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_said_and_so_is_a_missing_key() {
+    let folder = certified(&Authority::new(), &["a.example", "b.example"]);
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let pair = |cert: &str, key: &str| vec!["--cert".to_owned(), file(cert), "--key".to_owned(), file(key)];
+    for (flags, said) in [
+        (pair("none.pem", "a.example.key"), "none.pem"),
+        (pair("a.example.pem", "b.example.key"), "not the key of the certificate"),
+        (vec!["--cert".to_owned(), file("a.example.pem")], "--key"),
+        ([pair("a", "b"), vec!["--cert".to_owned(), "c".to_owned()]].concat(), "every --cert needs its --key"),
+    ] {
+        let arguments: Vec<_> = ["echo", "--port", "0"].into_iter().chain(flags.iter().map(String::as_str)).collect();
+        let output = command(&arguments).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && stderr.contains(said), "{stderr}");
+    }
 }
 
 fn text(text: &str) -> Message {
@@ -133,4 +187,34 @@ fn a_silent_socket_is_closed_after_the_idle_timeout_that_was_asked_for() {
     let mut client = Client::connect(server.address);
     client.answer_nothing();
     client.wait_until("the end of a silent connection", |client| client.ended().is_some());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_silent_secure_socket_is_resident_with_less_than_8_kib() {
+    const WARM: usize = 100;
+    const MANY: usize = 500;
+    let authority = Authority::new();
+    let folder = certified(&authority, &["a.example"]);
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (cert, key) = (file("a.example.pem"), file("a.example.key"));
+    let server = Process::start(&["echo", "--host", "127.0.0.1", "--port", "0", "--cert", &cert, "--key", &key]);
+    let terms = Terms::trust(&authority);
+    let open = |_| {
+        let wire = Tls::new(Connection::tcp(server.address).unwrap(), &terms, "a.example");
+        let mut client = tidewire_kit::client::Client::open(wire, &Upgrade::to("/"));
+        client.send_text("hello");
+        wait_until("the echo", || {
+            client.step();
+            !client.messages().is_empty()
+        });
+        client
+    };
+    // What is allocated once is not counted.
+    let warm: Vec<_> = (0..WARM).map(open).collect();
+    let before = tidewire_kit::process::resident_bytes_of(server.child.id()).unwrap();
+    let many: Vec<_> = (0..MANY).map(open).collect();
+    let each = tidewire_kit::process::resident_bytes_of(server.child.id()).unwrap().saturating_sub(before) / MANY as u64;
+    assert!(each < 8 * 1024, "{each} bytes for each connection");
+    drop((warm, many));
 }

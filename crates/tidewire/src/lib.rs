@@ -117,6 +117,8 @@ pub mod client;
 pub mod engine;
 pub mod http;
 pub mod server;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod topics;
 
 pub use client::Client;

@@ -6,3 +6,4 @@
 mod process;
 mod programs;
 mod pub_sub;
+mod tls;

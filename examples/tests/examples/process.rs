@@ -33,7 +33,8 @@ impl Example {
     pub fn start_with(name: &str, arguments: &[&str]) -> Self {
         let program = Program::start(name, arguments);
         let line = program.line();
-        let address = line.strip_prefix("listening on http://").and_then(|url| url.strip_suffix('/')?.parse().ok());
+        let url = ["http://", "https://"].iter().find_map(|scheme| line.strip_prefix("listening on ")?.strip_prefix(scheme));
+        let address = url.and_then(|url| url.strip_suffix('/')?.parse().ok());
         let address = address.unwrap_or_else(|| panic!("{name} does not say where it listens: {line:?}"));
         Self { program, address }
     }

@@ -5,8 +5,10 @@
 //! | [`sim`] | a network with its own clock and seeded faults; **start here** |
 //! | [`client`] | a WebSocket client for tests, on a simulated or a real connection: a second opinion on RFC 6455 |
 //! | [`real`] | real connections on the loopback, with bounded waits |
+//! | [`tls`] | certificates made for the occasion, and a TLS client beneath the others, with all that a peer may do |
 //! | [`http`] | responses taken apart |
 //! | [`for_each_seed`] | one test over many seeds, and a failing seed run again |
+//! | [`Folder`] | temporary files |
 //! | [`Random`] | random numbers that are the same everywhere |
 //! | [`process`] | what a process uses: resident bytes, open descriptors |
 //!
@@ -17,12 +19,15 @@
 #![allow(clippy::expect_used)]
 
 pub mod client;
+mod folder;
 pub mod http;
 pub mod process;
 mod random;
 pub mod real;
 pub mod seeds;
 pub mod sim;
+pub mod tls;
 
+pub use folder::Folder;
 pub use random::Random;
 pub use seeds::for_each_seed;

@@ -14,7 +14,7 @@ use super::local::opcode;
 use super::mailbox::Mail;
 use super::state::State;
 use super::table::SocketId;
-use super::transport;
+use super::transport::{self, Then};
 use crate::http::exchange::Exchange;
 
 impl Core {
@@ -41,12 +41,23 @@ impl Core {
             state.out.counters.closed.add(1);
             return state.out.io.close(socket);
         }
+        let tls = match state.tls.as_ref().map(|acceptor| acceptor.session()).transpose() {
+            Ok(tls) => tls.map(Box::new),
+            Err(error) => {
+                tracing::error!(%error, "a connection cannot be secured");
+                state.out.counters.closed.add(1);
+                return state.out.io.close(socket);
+            }
+        };
         let options = state.options.clone();
         // The id is known only when the connection is in the table, and hyper's waker carries it: the exchange comes second.
         let id = state.table.insert(Connection::new(socket, peer));
-        let exchange = Exchange::new(&options, self.executor.waker(Ready::Exchange(id)));
+        let mut exchange = Exchange::new(&options, self.executor.waker(Ready::Exchange(id)));
+        // The handshake and the first head have one deadline together.
+        exchange.head_begun = tls.is_some();
         if let Some(connection) = state.table.find_mut(id) {
             connection.stage = Stage::Http(Some(Box::new(exchange)));
+            connection.tls = tls;
             state.out.watch(connection, id);
         }
         state.arm(id, options.head_timeout);
@@ -71,10 +82,12 @@ impl Core {
             let mut state = self.state.borrow_mut();
             let State { table, out, .. } = &mut *state;
             let Some(connection) = table.find_mut(id).filter(|connection| !connection.flags.lost) else { return };
-            transport::recv(&mut *out.io, connection)
+            let received = transport::recv(&mut *out.io, &mut out.scratch, &connection.socket, &mut connection.tls);
+            out.mark_sealed(connection, id);
+            received
         };
-        let mut buffer = match received {
-            Ok(buffer) => buffer,
+        let mut received = match received {
+            Ok(received) => received,
             Err(error) => {
                 if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
                     self.lost(id, Happening::Lost);
@@ -82,9 +95,42 @@ impl Core {
                 return;
             }
         };
-        self.counters.bytes_in.add(buffer.len() as u64);
-        self.received(id, &mut buffer);
-        self.state.borrow_mut().out.io.give_back(buffer);
+        self.counters.bytes_in.add(received.input.len() as u64);
+        if !received.input.is_empty() {
+            self.received(id, &mut received.input);
+        }
+        match received.then {
+            Then::More => {}
+            Then::End => self.received(id, &mut []),
+            Then::Broken => self.broken(id),
+        }
+        let state = &mut *self.state.borrow_mut();
+        state.out.scratch.give_back(&mut *state.out.io, received.input);
+    }
+
+    /// The peer broke TLS, or never spoke it: it is told so, and that was it.
+    #[cold]
+    fn broken(self: &Rc<Self>, id: SocketId) {
+        self.counters.tls_errors.add(1);
+        let exchange = {
+            let state = &mut *self.state.borrow_mut();
+            let Some(connection) = state.table.find_mut(id) else { return };
+            match &mut connection.stage {
+                Stage::Http(exchange) => {
+                    let exchange = exchange.take();
+                    state.end_http(id);
+                    Some(exchange)
+                }
+                _ => {
+                    state.out.flush(connection, id);
+                    None
+                }
+            }
+        };
+        match exchange {
+            Some(exchange) => drop(exchange), // it may hold user code
+            None => self.lost(id, Happening::Lost),
+        }
     }
 
     /// Hands received bytes to the stage that the connection is in.

@@ -11,6 +11,7 @@ use tidewire_sys as sys;
 use super::dialing::Dialing;
 use super::outbox::Outbox;
 use super::timer::Tick;
+use super::transport::Secured;
 use crate::http::exchange::Exchange;
 use crate::topics::MemberId;
 
@@ -21,6 +22,7 @@ pub(crate) struct Connection {
     pub receiver: Receiver,
     /// Only while there is something to send.
     pub outbox: Option<Box<Outbox>>,
+    pub tls: Secured,
     /// The application's data, from the upgrade on.
     pub data: Option<Rc<dyn Any>>,
     pub member: MemberId,
@@ -76,6 +78,7 @@ impl Connection {
             stage: Stage::Http(None),
             receiver: Receiver::default(),
             outbox: None,
+            tls: None,
             data: None,
             member: MemberId::NONE,
             peer: PeerAddress::from(peer),
@@ -108,7 +111,8 @@ impl Connection {
     }
 
     pub fn queued(&self) -> usize {
-        self.outbox.as_ref().map_or(0, |outbox| outbox.queued())
+        let sealed = self.tls.as_ref().map_or(0, |session| session.queued());
+        self.outbox.as_ref().map_or(0, |outbox| outbox.queued()) + sealed
     }
 
     /// What the poller should tell us about.

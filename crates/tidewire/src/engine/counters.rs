@@ -104,9 +104,9 @@ counters! {
     message_bytes_in,
     /// Messages sent or queued, each delivery of a publish counted.
     messages_out,
-    /// Bytes received from the kernel.
+    /// Bytes received from the kernel; under TLS, those of the application in them.
     bytes_in,
-    /// Bytes that the kernel took.
+    /// Bytes that the kernel took; under TLS, those of the application in them.
     bytes_out,
     /// Publishes.
     published,
@@ -124,6 +124,8 @@ counters! {
     pings_sent,
     /// Sockets closed because their peer broke the protocol.
     peer_errors,
+    /// Connections that ended because the peer broke TLS, failed its handshake, or did not speak it.
+    tls_errors,
     /// Connections lost without a closing handshake.
     lost,
     /// Posts from other threads that a full mailbox refused: 65,536 posts, or 64 MiB of payload, waited already.

@@ -272,7 +272,7 @@ impl LocalSocket {
     }
 
     /// The bytes, frame heads included, that the kernel has not taken (Bun: `getBufferedAmount()`). Within a turn, also those
-    /// that it has not been given yet.
+    /// that it has not been given yet. Under TLS they are counted as they were before encryption.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.core.state.borrow().table.find(self.id).map_or(0, |connection| connection.queued())
@@ -282,6 +282,13 @@ impl LocalSocket {
     #[must_use]
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.core.state.borrow().table.find(self.id)?.peer.address()
+    }
+
+    /// How it is secured; `None` in the clear, and once it has ended.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(&self) -> Option<crate::tls::TlsDetails> {
+        self.core.tls_details(self.id)
     }
 
     /// Stops reading from the peer: no message comes until [`LocalSocket::resume`], not even from the same read. The peer's

@@ -28,6 +28,7 @@ pub(crate) mod options;
 pub(crate) mod outbox;
 pub(crate) mod outgoing;
 pub(crate) mod requests;
+mod sealed;
 pub(crate) mod state;
 pub(crate) mod table;
 pub(crate) mod timer;

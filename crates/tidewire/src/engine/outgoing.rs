@@ -14,7 +14,7 @@ use super::log::{LogRange, TurnLog};
 use super::masks::Masks;
 use super::outbox::{MAX_SLICES, Outbox, Shelf};
 use super::table::SocketId;
-use super::transport;
+use super::transport::{self, Scratch};
 
 /// An outbox that holds this much is flushed without waiting for the end of the turn.
 pub(crate) const CORK: usize = 64 * 1024;
@@ -37,6 +37,7 @@ pub(crate) struct Outgoing {
     /// Whose HTTP output was taken whole: there is room for more.
     pub room: Vec<SocketId>,
     pub counters: Arc<Counters>,
+    pub scratch: Scratch,
     /// Where the head of a large frame is written.
     head: Vec<u8>,
 }
@@ -54,6 +55,7 @@ impl Outgoing {
             ended: Vec::new(),
             room: Vec::new(),
             counters,
+            scratch: Scratch::default(),
             head: Vec::with_capacity(16),
         }
     }
@@ -176,7 +178,8 @@ impl Outgoing {
         frame::encode_head(&mut self.head, Head { opcode, fin: true, rsv1: false, len: payload.len() }, None);
         let (length, whole) = (self.head.len(), self.head.len() + payload.len());
         let sent = loop {
-            match transport::send(&mut *self.io, connection, &[IoSlice::new(&self.head), IoSlice::new(payload)]) {
+            let slices = [IoSlice::new(&self.head), IoSlice::new(payload)];
+            match transport::send(&mut *self.io, &mut self.scratch, &connection.socket, &mut connection.tls, &slices, false) {
                 Ok(sent) => break sent,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break 0,
@@ -184,7 +187,7 @@ impl Outgoing {
             }
         };
         self.counters.bytes_out.add(sent as u64);
-        if sent < whole {
+        if sent < whole || connection.holds_sealed() {
             let head = &self.head;
             outbox(&mut connection.outbox, &mut self.shelf).write(|out| {
                 out.extend_from_slice(&head[sent.min(length)..]);
@@ -196,20 +199,22 @@ impl Outgoing {
 
     /// Gives the kernel what is queued, until it takes no more or there is no more.
     pub fn flush(&mut self, connection: &mut Connection, id: SocketId) {
-        if connection.flags.lost {
+        if connection.flags.lost || !self.push_sealed(connection, id) {
             return;
         }
         while let Some(outbox) = connection.outbox.as_deref().filter(|outbox| outbox.queued() > 0) {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let count = outbox.slices(&self.log, &mut slices);
             let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-            match transport::send(&mut *self.io, connection, &slices[..count]) {
+            let slices = &slices[..count];
+            let last = offered == outbox.queued() && outbox.pong.is_none() && connection.ends_with_outbox();
+            match transport::send(&mut *self.io, &mut self.scratch, &connection.socket, &mut connection.tls, slices, last) {
                 Ok(sent) => {
                     self.counters.bytes_out.add(sent as u64);
                     if let Some(outbox) = &mut connection.outbox {
                         outbox.advance(sent, &mut self.log);
                     }
-                    if sent < offered {
+                    if sent < offered || connection.holds_sealed() {
                         return self.stall(connection, id);
                     }
                 }
@@ -219,7 +224,9 @@ impl Outgoing {
             }
             self.put_waiting_pong(connection);
         }
-        self.emptied(connection, id);
+        if self.finish_sealed(connection, id) {
+            self.emptied(connection, id);
+        }
     }
 
     /// The pong that waited behind a stall goes when the rest is gone.
@@ -231,7 +238,7 @@ impl Outgoing {
         }
     }
 
-    fn stall(&mut self, connection: &mut Connection, id: SocketId) {
+    pub(super) fn stall(&mut self, connection: &mut Connection, id: SocketId) {
         if !connection.flags.stalled {
             connection.flags.stalled = true;
             self.watch(connection, id);

@@ -111,6 +111,10 @@ impl Core {
         let ticket = Ticket { worker: self.number, id, sequence };
         let mut request = request.map(|incoming| RequestBody::new(incoming, limit));
         request.extensions_mut().insert(ticket);
+        #[cfg(feature = "tls")]
+        if let Some(details) = self.tls_details(id) {
+            request.extensions_mut().insert(details);
+        }
         let responder = Responder { core: self.clone(), ticket };
         if http_body::Body::size_hint(request.body()).lower() > limit {
             let mut response = Response::new("the request body is larger than allowed\n".into());

@@ -18,6 +18,7 @@ use super::options::{Options, ticks};
 use super::outgoing::{Outgoing, outbox};
 use super::table::{SocketId, Table};
 use super::timer::{Tick, Wheel};
+use super::transport::Acceptor;
 use crate::backplane::{Link, Pending};
 use crate::topics::counts::Counts;
 use crate::topics::{MemberId, Topics};
@@ -38,6 +39,8 @@ pub(crate) struct State {
     /// Open WebSockets, as the application counts them.
     pub open: usize,
     pub link: Option<Arc<Link>>,
+    /// What secures new connections; `None`: they are in the clear.
+    pub tls: Option<Arc<Acceptor>>,
     pub pending: Pending,
     pub worker: usize,
     /// Accepting stops and connections end.
@@ -59,6 +62,7 @@ impl State {
             graveyard: Vec::new(),
             open: 0,
             link: None,
+            tls: None,
             pending: Pending::default(),
             worker,
             stopping: false,
@@ -286,6 +290,10 @@ impl State {
                 self.finish_soon(id);
             }
             Transport::Release => {
+                if connection.tls.is_some() {
+                    // Whom to tell that nothing more comes may still be there.
+                    connection.stage = Stage::Ending(Transport::Finish);
+                }
                 self.out.flush(connection, id);
                 self.remove(id, false);
             }

@@ -187,6 +187,22 @@ impl Worker {
         Ok(local)
     }
 
+    /// Secures the connections that come from now on; for a worker that is not a [`Server`](crate::Server)'s.
+    ///
+    /// # Errors
+    /// As [`Builder::tls`](crate::Builder::tls); nothing has changed then.
+    #[cfg(feature = "tls")]
+    pub fn secure(&mut self, tls: &crate::tls::Tls) -> Result<(), crate::tls::TlsError> {
+        self.share_tls(Arc::new(super::transport::Acceptor::new(tls)?));
+        Ok(())
+    }
+
+    /// Secures the connections that come from now on, as the other workers do theirs.
+    #[cfg(feature = "tls")]
+    pub(crate) fn share_tls(&mut self, acceptor: Arc<super::transport::Acceptor>) {
+        self.core.state.borrow_mut().tls = Some(acceptor);
+    }
+
     /// Takes over a listener that this worker's [`Io`] has opened before. With `spread`, what it accepts is handed to all
     /// workers of the group in turn: for sockets that the kernel does not spread itself.
     ///

@@ -9,7 +9,7 @@ use tidewire_sys::{Endpoint, Io, ListenOptions};
 use super::bind::{BindError, Listen, seats};
 use super::handlers::Handlers;
 use super::reply::{FetchError, IntoReply};
-use super::run::Server;
+use super::run::{Secured, Server};
 use super::upgrade::Upgrader;
 use super::ws::{Panic, Ws};
 use crate::engine::{Message, Options, Worker};
@@ -54,6 +54,7 @@ pub struct Builder<T> {
     listen: ListenOptions,
     endpoints: Vec<Endpoint>,
     workers: usize,
+    tls: Secured,
 }
 
 impl<T: 'static> Default for Builder<T> {
@@ -64,6 +65,7 @@ impl<T: 'static> Default for Builder<T> {
             listen: ListenOptions::default(),
             endpoints: Vec::new(),
             workers: 1,
+            tls: None,
         }
     }
 }
@@ -265,6 +267,26 @@ impl<T: 'static> Builder<T> {
         self
     }
 
+    /// Speaks TLS, on all addresses: HTTPS and secure WebSockets.
+    ///
+    /// ```no_run
+    /// use tidewire::{Server, tls::Tls};
+    ///
+    /// let server = Server::builder::<()>()
+    ///     .tls(Tls::files("cert.pem", "key.pem"))?
+    ///     .fetch(|_, _| async { "this is private" })
+    ///     .bind("0.0.0.0:443")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a file cannot be read, or is not what it must be: the error says which option, which file, and what was expected.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::tls::Tls) -> Result<Self, crate::tls::TlsError> {
+        self.tls = Some(Arc::new(crate::tls::Acceptor::new(&tls)?));
+        Ok(self)
+    }
+
     /// Listens there too, once it is bound.
     ///
     /// # Errors
@@ -305,7 +327,7 @@ impl<T: 'static> Builder<T> {
         }
         let (seats, locals) = seats(&this.endpoints, &this.listen, this.workers)?;
         let wakers = seats.iter().map(|seat| seat.io.waker()).collect();
-        Ok(Server::new(wakers, seats, locals, this.options, Arc::new(this.handlers)))
+        Ok(Server::new(wakers, seats, locals, this.tls, this.options, Arc::new(this.handlers)))
     }
 
     /// A server whose workers the caller turns, each over an [`Io`] of the caller's: inside a foreign loop, or over a simulated
@@ -327,7 +349,7 @@ impl<T: 'static> Builder<T> {
     #[must_use]
     pub fn embed(self, ios: Vec<Box<dyn Io>>) -> (Server, Vec<Worker>) {
         let wakers = ios.iter().map(|io| io.waker()).collect();
-        let server = Server::new(wakers, Vec::new(), Vec::new(), self.options, Arc::new(self.handlers));
+        let server = Server::new(wakers, Vec::new(), Vec::new(), self.tls, self.options, Arc::new(self.handlers));
         let workers = ios.into_iter().enumerate().map(|(place, io)| server.worker(place, io)).collect();
         (server, workers)
     }

@@ -43,8 +43,12 @@ pub struct Server(Arc<Inner>);
 
 type Make = Box<dyn Fn(Server) -> (Options, Rc<dyn Application>) + Send + Sync>;
 
+/// What secures the connections of a server, if anything does.
+pub(super) type Secured = Option<Arc<crate::engine::transport::Acceptor>>;
+
 struct Inner {
     group: Group,
+    tls: Secured,
     endpoints: Vec<Endpoint>,
     /// Empty once it was started.
     seats: Mutex<Vec<Seat>>,
@@ -109,13 +113,14 @@ impl Server {
         wakers: Vec<Waker>,
         seats: Vec<Seat>,
         endpoints: Vec<Endpoint>,
+        tls: Secured,
         options: Options,
         handlers: Arc<Handlers<T>>,
     ) -> Self {
         let group = Group::new(wakers);
         let make =
             move |server| -> (Options, Rc<dyn Application>) { (options.clone(), Rc::new(Typed::new(handlers.clone(), server))) };
-        Self(Arc::new(Inner { group, endpoints, seats: Mutex::new(seats), make: Box::new(make) }))
+        Self(Arc::new(Inner { group, tls, endpoints, seats: Mutex::new(seats), make: Box::new(make) }))
     }
 
     /// Runs until the server is stopped and its last socket has ended. The first worker runs on this thread, the others on
@@ -164,7 +169,13 @@ impl Server {
     /// The worker at a place, on this thread.
     pub(crate) fn worker(&self, place: usize, io: Box<dyn Io>) -> Worker {
         let (options, application) = (self.0.make)(self.clone());
-        Worker::new(io, &self.0.group, place, options, application)
+        #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
+        let mut worker = Worker::new(io, &self.0.group, place, options, application);
+        #[cfg(feature = "tls")]
+        if let Some(acceptor) = &self.0.tls {
+            worker.share_tls(acceptor.clone());
+        }
+        worker
     }
 
     /// One worker's life.
@@ -238,15 +249,21 @@ impl Server {
         })
     }
 
-    /// The first address that it listens on, to be opened: `http://127.0.0.1:3000/`, or `unix:` and the path; empty for an
-    /// [embedded](Builder::embed) server.
+    /// The first address that it listens on, to be opened: `http://127.0.0.1:3000/` (under TLS `https:`), or `unix:` and
+    /// the path; empty for an [embedded](Builder::embed) server.
     #[must_use]
     pub fn url(&self) -> String {
         match self.0.endpoints.first() {
-            Some(Endpoint::Tcp(address)) => format!("http://{address}/"),
+            Some(Endpoint::Tcp(address)) => format!("{}://{address}/", self.protocol()),
             Some(endpoint) => endpoint.to_string(),
             None => String::new(),
         }
+    }
+
+    /// `https` under TLS, else `http`.
+    #[must_use]
+    pub fn protocol(&self) -> &'static str {
+        if self.0.tls.is_some() { "https" } else { "http" }
     }
 
     /// Stops listening and closes every socket with 1001; a socket that has not ended after 10 seconds is cut off. The
@@ -261,8 +278,8 @@ impl Server {
         self.0.group.stop(patience);
     }
 
-    /// Changes handlers and limits, also for the sockets that are open. Addresses and workers stay as they are, and so must
-    /// the type of the sockets' data: a socket with other data has no handlers from then on, which is logged.
+    /// Changes handlers and limits, also for the sockets that are open. Addresses, workers and certificates (see `reload_tls`)
+    /// stay as they are, and so must the type of the sockets' data: a socket with other data has no handlers from then on, which is logged.
     ///
     /// ```
     /// use tidewire::{Builder, Server, Upgrade};
@@ -283,6 +300,16 @@ impl Server {
             let make = move || -> (Rc<dyn Application>, Options) { (Rc::new(Typed::new(handlers, server)), options) };
             mailbox.post(Mail::Reload(Box::new(make)));
         }
+    }
+
+    /// Changes certificates and what clients must show. Connections that are accepted from now on are secured so; those that are
+    /// there stay as they are.
+    ///
+    /// # Errors
+    /// As [`Builder::tls`], and then nothing has changed; and when the server was bound without TLS.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self, tls: &crate::tls::Tls) -> Result<(), crate::tls::TlsError> {
+        self.0.tls.as_ref().ok_or(crate::tls::TlsError::NotSecured)?.replace(tls)
     }
 }
 
