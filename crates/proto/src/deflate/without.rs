@@ -1,0 +1,36 @@
+//! The feature `deflate` is off: types that nobody can make.
+
+use super::Sink;
+use crate::error::PeerError;
+use crate::event::Event;
+use crate::frame::Opcode;
+
+/// Compresses messages. Without the feature `deflate` there is none.
+#[derive(Debug)]
+pub enum Deflater {}
+
+/// Decompresses messages. Without the feature `deflate` there is none.
+#[derive(Debug)]
+pub enum Inflater {}
+
+impl Inflater {
+    pub(crate) fn sibling(&self) -> Box<Self> {
+        match *self {}
+    }
+
+    pub(crate) fn takeover(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn message<'a>(&'a mut self, _: Opcode, _: &[u8], _: usize) -> Result<Event<'a>, PeerError> {
+        match *self {}
+    }
+
+    pub(crate) fn piece(&mut self, _: &[u8], _: usize, _: &mut impl Sink) -> Result<(), PeerError> {
+        match *self {}
+    }
+
+    pub(crate) fn end(&mut self, _: usize, _: &mut impl Sink) -> Result<(), PeerError> {
+        match *self {}
+    }
+}
