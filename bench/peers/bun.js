@@ -1,13 +1,14 @@
-// Bun as a peer: `bun bun.js echo|chat`, the same programs as `tidewire echo` and `tidewire chat`, but that nobody is told who enters
+// Bun as a peer: `bun bun.js echo|chat [--compress]`, the same programs as `tidewire echo` and `tidewire chat`, but that nobody is told who enters
 // and leaves, as in ws.js.
 
 const program = process.argv[2];
+const compress = process.argv.includes('--compress');
 const TOPIC = 'the-group-chat';
 
 const programs = {
   echo: {
     message(ws, message) {
-      ws.send(message);
+      ws.send(message, compress);
     },
   },
 
@@ -30,7 +31,7 @@ const server = Bun.serve({
     const name = new URL(request.url).searchParams.get('name');
     return server.upgrade(request, { data: { name } }) ? undefined : new Response('upgrade required', { status: 426 });
   },
-  websocket: programs[program],
+  websocket: { ...programs[program], perMessageDeflate: compress },
 });
 
 console.log(`bun ${program} listening on http://127.0.0.1:${server.port}`);

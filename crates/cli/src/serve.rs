@@ -27,6 +27,9 @@ pub struct Flags {
     /// Seconds after which a silent connection is closed; 0: never
     #[arg(long, default_value_t = 120, value_name = "S")]
     idle_timeout: u64,
+    /// Compress messages, where the client can (permessage-deflate)
+    #[arg(long)]
+    compress: bool,
 }
 
 /// Logs to standard error: warnings, or what RUST_LOG asks for.
@@ -40,6 +43,7 @@ pub fn init_logging() {
 pub fn run<T: 'static>(name: &str, flags: &Flags, builder: Builder<T>) -> Result<(), Box<dyn Error>> {
     let server = builder
         .workers(flags.workers)
+        .per_message_deflate(flags.compress)
         .idle_timeout(Duration::from_secs(flags.idle_timeout))
         .bind(std::net::SocketAddr::new(flags.host, flags.port))?;
     stop_on_signals(server.clone())?;

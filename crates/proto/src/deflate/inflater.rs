@@ -15,7 +15,9 @@ use crate::utf8;
 ///
 /// Nothing that a peer sends makes it produce more than the limit and one byte, and after an error it is as new.
 pub struct Inflater {
-    codec: Box<dyn RawInflate>,
+    /// Made for the first message: many connections never get one.
+    codec: Option<Box<dyn RawInflate>>,
+    make: fn() -> Box<dyn RawInflate>,
     takeover: bool,
     /// The stream stands where a message may end: at its beginning, or right behind a final block.
     at_rest: bool,
@@ -35,13 +37,13 @@ impl Inflater {
     /// A decompressor of zlib-rs, for any window. With `takeover` a message may refer to those before it.
     #[must_use]
     pub fn new(takeover: bool) -> Self {
-        Self::with_codec(codec::decompressor(), takeover)
+        Self::with_codec(codec::decompressor, takeover)
     }
 
-    /// A decompressor that uses another codec, whose window must be as large as the peer's may be.
+    /// A decompressor that uses another codec, made when it is needed, whose window must be as large as the peer's may be.
     #[must_use]
-    pub fn with_codec(codec: Box<dyn RawInflate>, takeover: bool) -> Self {
-        Self { codec, takeover, at_rest: true, out: Vec::new() }
+    pub const fn with_codec(make: fn() -> Box<dyn RawInflate>, takeover: bool) -> Self {
+        Self { codec: None, make, takeover, at_rest: true, out: Vec::new() }
     }
 
     /// A new decompressor of zlib-rs for one message of the many that this one serves.
@@ -113,7 +115,8 @@ impl Inflater {
             // One more than is allowed, so that too much is seen; a place that is asked again has judged what it has.
             let room = place.room(max_message.saturating_sub(place.len()).saturating_add(1))?;
             let size = room.len();
-            let progress = self.codec.inflate(input, room).map_err(|_| PeerError::InvalidCompression)?;
+            let codec = self.codec.get_or_insert_with(self.make);
+            let progress = codec.inflate(input, room).map_err(|_| PeerError::InvalidCompression)?;
             input = &input[progress.used..];
             place.filled(progress.made)?;
             if place.len() > max_message {
@@ -122,7 +125,7 @@ impl Inflater {
             }
             if progress.ended {
                 // What follows a final block is a new stream (as every peer on zlib has it): RFC 7692, section 7.2.3.5.
-                self.codec.reset();
+                codec.reset();
                 self.at_rest = true;
             } else if progress.used > 0 {
                 self.at_rest = false;
@@ -160,7 +163,9 @@ impl Inflater {
     }
 
     fn reset(&mut self) {
-        self.codec.reset();
+        if let Some(codec) = &mut self.codec {
+            codec.reset();
+        }
         self.at_rest = true;
     }
 }

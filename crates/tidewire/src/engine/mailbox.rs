@@ -7,6 +7,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::application::Kind;
+use super::compression::Compress;
 use super::table::SocketId;
 use crate::backplane::Batch;
 
@@ -15,9 +16,9 @@ pub(crate) enum Mail {
     /// Deliver what was published elsewhere.
     Publish(Arc<Batch>),
     /// Send to one socket.
-    Send(SocketId, Kind, Vec<u8>),
+    Send(SocketId, Kind, Vec<u8>, Compress),
     /// Publish for one socket.
-    PublishFrom(SocketId, String, Kind, Vec<u8>),
+    PublishFrom(SocketId, String, Kind, Vec<u8>, Compress),
     /// Close one socket.
     Close(SocketId, u16, String),
     /// Cut one socket off.
@@ -38,8 +39,8 @@ impl Mail {
     fn payload(&self) -> usize {
         match self {
             Self::Publish(batch) => batch.len(),
-            Self::Send(_, _, payload) => payload.len(),
-            Self::PublishFrom(_, topic, _, payload) => topic.len() + payload.len(),
+            Self::Send(_, _, payload, _) => payload.len(),
+            Self::PublishFrom(_, topic, _, payload, _) => topic.len() + payload.len(),
             _ => 0,
         }
     }

@@ -13,6 +13,7 @@
 
 pub mod application;
 mod arrivals;
+pub(crate) mod compression;
 pub(crate) mod connection;
 pub(crate) mod core;
 pub(crate) mod counters;
@@ -27,6 +28,7 @@ pub(crate) mod masks;
 pub(crate) mod options;
 pub(crate) mod outbox;
 pub(crate) mod outgoing;
+pub(crate) mod packing;
 pub(crate) mod requests;
 pub(crate) mod state;
 pub(crate) mod table;
@@ -34,6 +36,9 @@ pub(crate) mod timer;
 pub(crate) mod transport;
 pub(crate) mod worker;
 
+pub use compression::Compress;
+#[cfg(feature = "deflate")]
+pub use compression::{Compressor, Deflate, ParseCompressorError};
 pub use application::{Application, Kind, Message, Payload, SendStatus};
 pub(crate) use core::Core;
 pub use counters::Metrics;

@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use tidewire_proto::Limits;
+use tidewire_proto::extension::{Agreement, Policy};
+
+use super::compression::Compression;
+#[cfg(feature = "deflate")]
+use super::compression::Deflate;
 
 /// Limits, timeouts and habits of the connections of a server or a client. The defaults are Bun's, but for
 /// [`backpressure_limit`](Self::backpressure_limit). Durations are rounded up to whole seconds.
@@ -34,6 +39,11 @@ pub struct Options {
     /// Whether a peer over that limit is cut off when a send is dropped, with 1006 for `close`. Default false (Bun:
     /// `closeOnBackpressureLimit`, the same).
     pub close_on_backpressure_limit: bool,
+    /// Whether and how messages are compressed, where the peer agrees. Default: not. A change is for connections to come.
+    #[cfg(feature = "deflate")]
+    pub per_message_deflate: Deflate,
+    /// Messages with fewer bytes are sent as they are, whatever the caller asks for. Default 64.
+    pub compression_threshold: usize,
     /// Whether a silent peer is pinged 8 s before its idle timeout, or half of it if that is less. Default true (Bun:
     /// `sendPings`, the same).
     pub send_pings: bool,
@@ -77,6 +87,9 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(120),
             backpressure_limit: 1024 * 1024,
             close_on_backpressure_limit: false,
+            #[cfg(feature = "deflate")]
+            per_message_deflate: Deflate::OFF,
+            compression_threshold: 64,
             send_pings: true,
             publish_to_self: false,
             max_subscriptions: 65_536,
@@ -90,6 +103,26 @@ impl Default for Options {
             max_request_body: 128 * 1024 * 1024,
             max_connections: usize::MAX,
         }
+    }
+}
+
+impl Options {
+    /// What a handshake may agree on.
+    pub(crate) fn policy(&self) -> Option<Policy> {
+        #[cfg(feature = "deflate")]
+        let policy = self.per_message_deflate.policy();
+        #[cfg(not(feature = "deflate"))]
+        let policy = None;
+        policy
+    }
+
+    /// What an agreement comes to.
+    pub(crate) fn compression(&self, agreement: Option<&Agreement>) -> Compression {
+        #[cfg(feature = "deflate")]
+        let compresses = self.per_message_deflate.compresses();
+        #[cfg(not(feature = "deflate"))]
+        let compresses = false;
+        agreement.map_or_else(Compression::default, |agreement| Compression::agreed(agreement, compresses))
     }
 }
 
