@@ -129,7 +129,8 @@ impl Opening<'_> {
     fn read_announcements(&mut self, number: usize) -> io::Result<()> {
         let Some(Stage::Open(bytes)) = self.stages.get_mut(number - self.first) else { return Ok(()) };
         let mut taken = 0;
-        while let Some((head, length)) = wire::frame_lengths(&bytes[taken..]).filter(|(_, length)| bytes.len() - taken >= *length) {
+        while let Some((head, length)) = wire::frame_lengths(&bytes[taken..]).filter(|(_, length)| bytes.len() - taken >= *length)
+        {
             if self.early == Early::None {
                 return Err(lost(number, "a message came that nobody sent"));
             }

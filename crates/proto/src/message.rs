@@ -93,14 +93,15 @@ impl Message {
             (Packed::Own, Some(own)) => own.piece(piece, max_message, &mut Growing { body: &mut self.body, max_message }),
             (Packed::Leased(leased), _) => leased.piece(piece, max_message, &mut Growing { body: &mut self.body, max_message }),
             (Packed::Waiting(waiting), Some(shared)) => {
-                waiting.extend_from_slice(piece);
-                if waiting.len() > MAX_WAITING {
-                    let waiting = std::mem::take(waiting);
-                    let mut leased = shared.sibling();
-                    let outcome = leased.piece(&waiting, max_message, &mut Growing { body: &mut self.body, max_message });
-                    self.packed = Packed::Leased(leased);
-                    return outcome;
+                if waiting.len() + piece.len() <= MAX_WAITING {
+                    waiting.extend_from_slice(piece);
+                    return Ok(());
                 }
+                let (waiting, mut leased) = (std::mem::take(waiting), shared.sibling());
+                let mut growing = Growing { body: &mut self.body, max_message };
+                leased.piece(&waiting, max_message, &mut growing)?;
+                leased.piece(piece, max_message, &mut growing)?;
+                self.packed = Packed::Leased(leased);
                 Ok(())
             }
             // Whoever had an inflater for the first frame has it for all.
@@ -133,7 +134,7 @@ impl Message {
 }
 
 /// A body that grows by what is inflated.
-#[cfg_attr(not(feature = "deflate"), expect(dead_code, reason = "nobody can make an inflater then"))]
+#[cfg_attr(not(feature = "deflate"), allow(dead_code, reason = "nobody can make an inflater then"))]
 struct Growing<'a> {
     body: &'a mut Body,
     max_message: usize,

@@ -55,7 +55,11 @@ fn contract_24_what_is_answered_follows_from_the_option_and_the_offer() {
         (Compressor::Dedicated.into(), "", "permessage-deflate".into()),
         (Compressor::Dedicated.into(), "; server_max_window_bits=8", "permessage-deflate; server_max_window_bits=8".into()),
         (Compressor::KB256.into(), "; client_max_window_bits", "permessage-deflate".into()),
-        (Compressor::KB8.into(), "; client_max_window_bits", "permessage-deflate; server_max_window_bits=10; client_max_window_bits=10".into()),
+        (
+            Compressor::KB8.into(),
+            "; client_max_window_bits",
+            "permessage-deflate; server_max_window_bits=10; client_max_window_bits=10".into(),
+        ),
         (mixed, "", "permessage-deflate; server_no_context_takeover".into()),
         (Deflate { compress: Compressor::Disable, decompress: Compressor::Shared }, "", format!("permessage-deflate; {alone}")),
     ];
@@ -81,12 +85,21 @@ fn contract_24_what_is_answered_follows_from_the_option_and_the_offer() {
 
 #[test]
 fn contract_23_an_offer_that_is_invalid_declines_itself_and_not_the_connection() {
-    for invalid in ["; foo", "; server_max_window_bits=7", "; server_max_window_bits", "; server_no_context_takeover=1", ";", "; client_max_window_bits=10; client_max_window_bits=10"] {
+    for invalid in [
+        "; foo",
+        "; server_max_window_bits=7",
+        "; server_max_window_bits",
+        "; server_no_context_takeover=1",
+        ";",
+        "; client_max_window_bits=10; client_max_window_bits=10",
+    ] {
         let mut world = World::calm(echo(Compressor::Dedicated));
         let client = offering(&mut world, invalid);
         assert_eq!(answer(&client), "-", "{invalid}");
 
-        let second = format!("{invalid}, permessage-deflate; server_max_window_bits=\"11\", permessage-deflate; server_max_window_bits=12");
+        let second = format!(
+            "{invalid}, permessage-deflate; server_max_window_bits=\"11\", permessage-deflate; server_max_window_bits=12"
+        );
         let mut client = offering(&mut world, &second);
         assert_eq!(answer(&client), "permessage-deflate; server_max_window_bits=11", "{second}");
         let text = text(10_000, 1);

@@ -12,13 +12,20 @@ pub struct Progress {
     pub used: usize,
     /// Bytes written to the output.
     pub made: usize,
-    /// When inflating: a final block has ended the stream. The codec is to be reset before more input.
-    pub ended: bool,
+    /// Whether it goes on from here.
+    pub stream: Stream,
 }
 
-/// The data, or the codec, are broken.
+/// Where a stream stands after a call of its codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Broken;
+pub enum Stream {
+    /// It goes on.
+    Open,
+    /// A final block has ended it. The codec is to be reset before more input.
+    Ended,
+    /// The data, or the codec, are broken; what was made before that counts. The codec is to be reset.
+    Broken,
+}
 
 /// A raw DEFLATE compressor (RFC 1951, without header or checksum).
 pub trait RawDeflate {
@@ -27,10 +34,7 @@ pub trait RawDeflate {
 
     /// Compresses input with a sync flush: when the output is not filled, all input is in it, and it ends in an empty stored
     /// block. When it is filled, there is more; call again with the rest.
-    ///
-    /// # Errors
-    /// [`Broken`] when the codec is.
-    fn deflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Progress, Broken>;
+    fn deflate(&mut self, input: &[u8], output: &mut [u8]) -> Progress;
 }
 
 /// A raw DEFLATE decompressor with a window of 2^15 bytes, or of as many as the peer has promised.
@@ -39,10 +43,7 @@ pub trait RawInflate {
     fn reset(&mut self);
 
     /// Decompresses until the input is used, the output is filled, or the stream ends.
-    ///
-    /// # Errors
-    /// [`Broken`] for data that are no DEFLATE stream.
-    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Progress, Broken>;
+    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Progress;
 }
 
 /// A compressor of zlib-rs. With 8 bits, that of 9 bits: zlib's distances stay 262 bytes short of the window, so what it
@@ -63,10 +64,13 @@ impl RawDeflate for Deflate {
         Self::reset(self);
     }
 
-    fn deflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Progress, Broken> {
+    fn deflate(&mut self, input: &[u8], output: &mut [u8]) -> Progress {
         let (used, made) = (self.total_in(), self.total_out());
-        self.compress(input, output, DeflateFlush::SyncFlush).map_err(|_| Broken)?;
-        Ok(Progress { used: (self.total_in() - used) as usize, made: (self.total_out() - made) as usize, ended: false })
+        let stream = match self.compress(input, output, DeflateFlush::SyncFlush) {
+            Ok(_) => Stream::Open,
+            Err(_) => Stream::Broken,
+        };
+        Progress { used: (self.total_in() - used) as usize, made: (self.total_out() - made) as usize, stream }
     }
 }
 
@@ -75,10 +79,13 @@ impl RawInflate for Inflate {
         Self::reset(self, false);
     }
 
-    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Progress, Broken> {
+    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Progress {
         let (used, made) = (self.total_in(), self.total_out());
-        let status = self.decompress(input, output, InflateFlush::SyncFlush).map_err(|_| Broken)?;
-        let ended = status == Status::StreamEnd;
-        Ok(Progress { used: (self.total_in() - used) as usize, made: (self.total_out() - made) as usize, ended })
+        let stream = match self.decompress(input, output, InflateFlush::SyncFlush) {
+            Ok(Status::StreamEnd) => Stream::Ended,
+            Ok(_) => Stream::Open,
+            Err(_) => Stream::Broken,
+        };
+        Progress { used: (self.total_in() - used) as usize, made: (self.total_out() - made) as usize, stream }
     }
 }

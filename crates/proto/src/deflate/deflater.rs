@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::TAIL;
-use super::codec::{self, Progress, RawDeflate};
+use super::codec::{self, RawDeflate, Stream};
 use crate::extension::Direction;
 
 /// Compresses messages for one peer, or, where none refers to another, for many.
@@ -82,10 +82,12 @@ impl Deflater {
         self.make_room(payload.len() + payload.len() / 8 + 64);
         let (mut used, mut made) = (0, 0);
         loop {
-            let Progress { used: more_used, made: more_made, .. } =
-                self.codec.deflate(&payload[used..], &mut self.out[made..]).ok()?;
-            used += more_used;
-            made += more_made;
+            let progress = self.codec.deflate(&payload[used..], &mut self.out[made..]);
+            if progress.stream != Stream::Open {
+                return None;
+            }
+            used += progress.used;
+            made += progress.made;
             if made < self.out.len() {
                 break;
             }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::mem;
 
-use super::codec::{self, RawInflate};
+use super::codec::{self, RawInflate, Stream};
 use super::{Sink, TAIL};
 use crate::error::PeerError;
 use crate::event::Event;
@@ -116,24 +116,33 @@ impl Inflater {
             let room = place.room(max_message.saturating_sub(place.len()).saturating_add(1))?;
             let size = room.len();
             let codec = self.codec.get_or_insert_with(self.make);
-            let progress = codec.inflate(input, room).map_err(|_| PeerError::InvalidCompression)?;
+            let progress = codec.inflate(input, room);
             input = &input[progress.used..];
             place.filled(progress.made)?;
             if place.len() > max_message {
                 place.judge()?;
                 return Err(PeerError::MessageTooBig);
             }
-            if progress.ended {
+            let ended = match progress.stream {
+                Stream::Open => false,
+                Stream::Ended => true,
+                Stream::Broken => {
+                    place.judge()?;
+                    return Err(PeerError::InvalidCompression);
+                }
+            };
+            if ended {
                 // What follows a final block is a new stream (as every peer on zlib has it): RFC 7692, section 7.2.3.5.
                 codec.reset();
                 self.at_rest = true;
             } else if progress.used > 0 {
                 self.at_rest = false;
             }
-            if input.is_empty() && (progress.ended || progress.made < size) {
+            if input.is_empty() && (ended || progress.made < size) {
                 return Ok(());
             }
             if progress.used == 0 && progress.made == 0 {
+                place.judge()?;
                 return Err(PeerError::InvalidCompression);
             }
         }
@@ -145,6 +154,7 @@ impl Inflater {
             let len = place.len();
             self.run(&END, max_message, place)?;
             if place.len() != len || self.at_rest {
+                place.judge()?;
                 return Err(PeerError::InvalidCompression);
             }
         }
@@ -212,6 +222,8 @@ impl Place for Whole {
         }
         if self.len == self.out.len() {
             let more = self.len.max(CHUNK).min(wanted.max(CHUNK));
+            // Exactly: a `Vec` that doubles by itself would go far beyond the limit for its last byte.
+            self.out.reserve_exact(more);
             self.out.resize(self.len + more, 0);
         }
         let end = self.out.len().min(self.len.saturating_add(wanted));

@@ -16,7 +16,7 @@ mod inflater;
 mod without;
 
 #[cfg(feature = "deflate")]
-pub use codec::{Broken, Progress, RawDeflate, RawInflate};
+pub use codec::{Progress, RawDeflate, RawInflate, Stream};
 #[cfg(feature = "deflate")]
 pub use deflater::Deflater;
 #[cfg(feature = "deflate")]

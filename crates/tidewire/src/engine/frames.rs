@@ -55,9 +55,7 @@ impl Core {
             }
             let next = match &mut inflater {
                 Inflating::No => receiver.next(&limits, input, &mut at),
-                Inflating::Shared(inflater) | Inflating::Own(inflater) => {
-                    receiver.next_with(&limits, inflater, input, &mut at)
-                }
+                Inflating::Shared(inflater) | Inflating::Own(inflater) => receiver.next_with(&limits, inflater, input, &mut at),
             };
             match next {
                 Ok(Some(Event::Close(reason))) => {

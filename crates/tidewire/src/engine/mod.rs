@@ -36,10 +36,10 @@ pub(crate) mod timer;
 pub(crate) mod transport;
 pub(crate) mod worker;
 
+pub use application::{Application, Kind, Message, Payload, SendStatus};
 pub use compression::Compress;
 #[cfg(feature = "deflate")]
 pub use compression::{Compressor, Deflate, ParseCompressorError};
-pub use application::{Application, Kind, Message, Payload, SendStatus};
 pub(crate) use core::Core;
 pub use counters::Metrics;
 pub use dialing::{ConnectError, Dial};

@@ -67,13 +67,7 @@ impl Outgoing {
 
     /// Sends one frame of a WebSocket: the contract's `send`. `limit` is the backpressure limit.
     #[inline]
-    pub fn send(
-        &mut self,
-        connection: &mut Connection,
-        id: SocketId,
-        message: &Outbound<'_>,
-        limit: usize,
-    ) -> SendStatus {
+    pub fn send(&mut self, connection: &mut Connection, id: SocketId, message: &Outbound<'_>, limit: usize) -> SendStatus {
         if connection.queued() > limit && !self.make_room(connection, id, limit) {
             return SendStatus::Dropped;
         }

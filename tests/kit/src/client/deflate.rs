@@ -68,7 +68,9 @@ impl Codec {
         loop {
             let (used, made) = (self.receive.total_in(), self.receive.total_out());
             let rest = &input[(used - start) as usize..];
-            self.receive.decompress(rest, &mut chunk, FlushDecompress::Sync).expect("section 7.2.2: the message is not compressed data");
+            self.receive
+                .decompress(rest, &mut chunk, FlushDecompress::Sync)
+                .expect("section 7.2.2: the message is not compressed data");
             let fresh = (self.receive.total_out() - made) as usize;
             out.extend_from_slice(&chunk[..fresh]);
             if fresh < chunk.len() && self.receive.total_in() - start == input.len() as u64 {

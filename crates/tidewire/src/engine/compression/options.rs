@@ -141,7 +141,9 @@ impl fmt::Display for Compressor {
 
 /// A name that no compressor has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no compressor: use \"disable\", \"shared\", \"dedicated\", or \"3KB\" to \"256KB\" in powers of two from \"4KB\" on")]
+#[error(
+    "{0:?} is no compressor: use \"disable\", \"shared\", \"dedicated\", or \"3KB\" to \"256KB\" in powers of two from \"4KB\" on"
+)]
 pub struct ParseCompressorError(String);
 
 impl FromStr for Compressor {
