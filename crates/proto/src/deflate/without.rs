@@ -13,6 +13,18 @@ pub enum Deflater {}
 #[derive(Debug)]
 pub enum Inflater {}
 
+impl Deflater {
+    /// As with the feature.
+    pub fn restart(&mut self) {
+        match *self {}
+    }
+
+    /// As with the feature.
+    pub fn message(&mut self, _: &[u8]) -> Option<&[u8]> {
+        match *self {}
+    }
+}
+
 impl Inflater {
     pub(crate) fn sibling(&self) -> Box<Self> {
         match *self {}

@@ -7,7 +7,7 @@ use tidewire_proto::state::Happening;
 use tidewire_proto::{Event, Limits, PeerError, Receiver};
 
 use super::application::{Application, Message};
-use super::compression::{Way, new_inflater};
+use super::compression::{Way, own_inflater};
 use super::connection::Stage;
 use super::core::Core;
 use super::local::LocalSocket;
@@ -87,9 +87,9 @@ impl Core {
         let inflater = match connection.compression.receive {
             Way::Plain => None,
             Way::Shared(_) => state.out.shared.take_inflater().map(Inflating::Shared),
-            Way::Own(_) => {
+            Way::Own(window_bits) => {
                 let contexts = connection.contexts.get_or_insert_default();
-                contexts.inflater.take().or_else(|| new_inflater(true)).map(Inflating::Own)
+                contexts.inflater.take().or_else(|| own_inflater(window_bits)).map(Inflating::Own)
             }
         };
         let receiver = std::mem::take(&mut connection.receiver);

@@ -143,11 +143,12 @@ mod tests {
     #[test]
     fn payloads_are_refused_while_more_bytes_wait_than_allowed_and_nothing_else_is() {
         let mailbox = Mailbox::new(Waker::noop().clone());
-        let send = |bytes| Mail::Send(SocketId::from_bits(0), Kind::Binary, vec![0; bytes]);
+        let send = |bytes| Mail::Send(SocketId::from_bits(0), Kind::Binary, vec![0; bytes], Compress::No);
         assert!(mailbox.post(send(Mailbox::CAPACITY_BYTES)), "not over it yet");
         assert!(mailbox.post(send(1)));
         assert!(
-            !mailbox.post(send(1)) && !mailbox.post(Mail::PublishFrom(SocketId::from_bits(0), "t".into(), Kind::Text, vec![]))
+            !mailbox.post(send(1))
+                && !mailbox.post(Mail::PublishFrom(SocketId::from_bits(0), "t".into(), Kind::Text, vec![], Compress::No))
         );
         assert_eq!(mailbox.refused(), 2);
         assert!(mailbox.post(Mail::Close(SocketId::from_bits(0), 1000, "bye".into())), "ending is asked, not stored");

@@ -1,11 +1,10 @@
 //! The compressed way out: whose compressor makes a message, and what a publish has been made into so far.
 
 use tidewire_proto::deflate::Deflater;
-use tidewire_proto::extension::Direction;
 use tidewire_proto::frame::{encode_compressed, encode_frame};
 use tidewire_proto::{Opcode, head_len};
 
-use super::compression::{self, Compress, FORMS, Form, Way};
+use super::compression::{Compress, FORMS, Form, Way};
 use super::connection::Connection;
 use super::log::{LogRange, TurnLog};
 use super::outgoing::Outgoing;
@@ -40,8 +39,7 @@ impl Outgoing {
             }
             Way::Own(window_bits) => {
                 let contexts = connection.contexts.get_or_insert_default();
-                let made = || compression::new_deflater(Direction { takeover: true, window_bits });
-                let deflater = contexts.deflater.take().or_else(made);
+                let deflater = contexts.deflater.take().or_else(|| self.shared.own_deflater(window_bits));
                 let deflater = self.put_by(connection, id, message, deflater);
                 if let Some(contexts) = &mut connection.contexts {
                     contexts.deflater = deflater;

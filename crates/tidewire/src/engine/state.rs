@@ -50,6 +50,7 @@ impl State {
     pub fn new(mut out: Outgoing, options: Rc<Options>, counts: Arc<Counts>, worker: usize) -> Self {
         let now = out.io.now();
         out.compression_threshold = options.compression_threshold;
+        out.shared.configure(&options);
         Self {
             table: Table::default(),
             out,
@@ -71,6 +72,7 @@ impl State {
     pub fn reload(&mut self, options: Rc<Options>) {
         self.limits = limits(&options);
         self.out.compression_threshold = options.compression_threshold;
+        self.out.shared.configure(&options);
         let before = std::mem::replace(&mut self.options, options);
         if (before.idle_timeout, before.send_pings) != (self.options.idle_timeout, self.options.send_pings) {
             self.rearm_idle();

@@ -10,9 +10,13 @@
 
 #[cfg(feature = "deflate")]
 mod options;
+#[cfg(feature = "zlib")]
+mod small;
 
 use tidewire_proto::deflate::{Deflater, Inflater};
 use tidewire_proto::extension::{Agreement, Direction, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
+
+use super::options::Options;
 
 #[cfg(feature = "deflate")]
 pub use options::{Compressor, Deflate, ParseCompressorError};
@@ -94,17 +98,39 @@ impl Form {
 /// How many forms there are.
 pub(crate) const FORMS: usize = (MAX_WINDOW_BITS - MIN_WINDOW_BITS + 1) as usize;
 
-/// A worker's compressors, one for each form that was needed so far, and its decompressor.
+/// A worker's compressors, one for each form that was needed so far, and its decompressor; and how all compressors are made.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
+    level: i32,
+    /// zlib's memory level for compressors of a connection's own.
+    memory_level: u8,
     deflaters: [Option<Box<Deflater>>; FORMS],
     inflater: Option<Box<Inflater>>,
 }
 
 impl Shared {
+    /// Compressors made from now on are made so.
+    pub fn configure(&mut self, options: &Options) {
+        if self.level != options.compression_level {
+            self.deflaters = Default::default();
+        }
+        self.level = options.compression_level;
+        self.memory_level = options.memory_level();
+    }
+
+    /// A compressor of a connection's own.
+    pub fn own_deflater(&self, window_bits: u8) -> Option<Box<Deflater>> {
+        #[cfg(feature = "zlib")]
+        if let Some(deflater) = small::deflater(self.level, window_bits, self.memory_level) {
+            return Some(Box::new(deflater));
+        }
+        new_deflater(Direction { takeover: true, window_bits }, self.level)
+    }
+
     /// Takes the compressor for a form out, made now if there was none; [`Shared::put_deflater`] gives it back.
     pub fn take_deflater(&mut self, form: Form) -> Option<Box<Deflater>> {
-        let made = || new_deflater(Direction { takeover: false, window_bits: form.0 });
+        let level = self.level;
+        let made = || new_deflater(Direction { takeover: false, window_bits: form.0 }, level);
         self.deflaters[form.index()].take().or_else(made)
     }
 
@@ -122,30 +148,34 @@ impl Shared {
     }
 }
 
-/// The level of all compressors. Measured per message with zlib-rs 0.6 and JSON (256 B, 1 KiB, 4 KiB; microseconds, bytes):
-/// level 1 takes 1.5, 2.3, 5.1 and makes 117, 349, 1165; level 2 takes 4.4, 5.9, 10.6 and makes 110, 264, 838; level 6 takes
-/// 4.5, 6.8, 14.6 and makes 109, 253, 750. C zlib at level 6, as peers use it, takes 3.2, 5.0, 15.0 and makes 110, 256, 824.
-#[cfg(feature = "deflate")]
-const LEVEL: i32 = 2;
-
-#[cfg(feature = "deflate")]
-pub(crate) fn new_deflater(direction: Direction) -> Option<Box<Deflater>> {
-    Some(Box::new(Deflater::new(direction, LEVEL)))
+/// A decompressor of a connection's own. zlib's is as small as the window; zlib-rs' always has the largest.
+pub(crate) fn own_inflater(window_bits: u8) -> Option<Box<Inflater>> {
+    #[cfg(feature = "zlib")]
+    if window_bits < MAX_WINDOW_BITS {
+        return Some(Box::new(small::inflater(window_bits)));
+    }
+    let _ = window_bits;
+    new_inflater(true)
 }
 
 #[cfg(feature = "deflate")]
-pub(crate) fn new_inflater(takeover: bool) -> Option<Box<Inflater>> {
+fn new_deflater(direction: Direction, level: i32) -> Option<Box<Deflater>> {
+    Some(Box::new(Deflater::new(direction, level)))
+}
+
+#[cfg(feature = "deflate")]
+fn new_inflater(takeover: bool) -> Option<Box<Inflater>> {
     Some(Box::new(Inflater::new(takeover)))
 }
 
 /// Nothing is ever agreed on without the feature.
 #[cfg(not(feature = "deflate"))]
-pub(crate) fn new_deflater(_: Direction) -> Option<Box<Deflater>> {
+fn new_deflater(_: Direction, _: i32) -> Option<Box<Deflater>> {
     None
 }
 
 #[cfg(not(feature = "deflate"))]
-pub(crate) fn new_inflater(_: bool) -> Option<Box<Inflater>> {
+fn new_inflater(_: bool) -> Option<Box<Inflater>> {
     None
 }
 
