@@ -91,15 +91,16 @@ fn agreed_with(deflate: Deflate) -> Vec<String> {
 fn the_python_package_and_this_server_understand_each_other() {
     let alone = "; server_no_context_takeover; client_no_context_takeover";
     let ninth = format!("{alone}; server_max_window_bits=9");
-    let twelfth = format!("{alone}; server_max_window_bits=12");
-    assert_eq!(agreed_with(Deflate::SHARED), ["None", alone, &ninth, alone, alone, &twelfth]);
+    let client_ninth = format!("{alone}; client_max_window_bits=9");
+    let twelfth = format!("{alone}; server_max_window_bits=12; client_max_window_bits=10");
+    assert_eq!(agreed_with(Deflate::SHARED), ["None", alone, &ninth, &client_ninth, alone, &twelfth]);
 
-    let twelfth = "; server_max_window_bits=12";
-    assert_eq!(agreed_with(Deflate::DEDICATED), ["None", "", "; server_max_window_bits=9", "", alone, twelfth]);
+    let (client_ninth, twelfth) = ("; client_max_window_bits=9", "; server_max_window_bits=12; client_max_window_bits=10");
+    assert_eq!(agreed_with(Deflate::DEDICATED), ["None", "", "; server_max_window_bits=9", client_ninth, alone, twelfth]);
 
     let both = "; server_max_window_bits=10; client_max_window_bits=10";
     let ninth = "; server_max_window_bits=9; client_max_window_bits=10";
     let alone = format!("{alone}{both}");
-    let client = "; server_max_window_bits=10";
-    assert_eq!(agreed_with(Compressor::KB8.into()), ["None", both, ninth, client, &alone, client]);
+    let client_ninth = "; server_max_window_bits=10; client_max_window_bits=9";
+    assert_eq!(agreed_with(Compressor::KB8.into()), ["None", both, ninth, client_ninth, &alone, both]);
 }

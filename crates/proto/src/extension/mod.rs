@@ -120,7 +120,8 @@ fn accept(offer: &Parameters, policy: &Policy) -> Agreement {
         client_no_context_takeover: !receive.takeover,
         server_max_window_bits: (offer.server_max_window_bits.is_some() || send.window_bits < MAX_WINDOW_BITS)
             .then_some(send.window_bits),
-        client_max_window_bits: (receive.window_bits < client_bits).then_some(receive.window_bits),
+        // Said also where the client has promised it by itself: what both have said, both keep.
+        client_max_window_bits: (receive.window_bits < MAX_WINDOW_BITS).then_some(receive.window_bits),
         client_may_be_limited: false,
     };
     Agreement { send, receive, answer }
