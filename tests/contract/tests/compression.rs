@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
 
+use tidewire::sys::{Endpoint, ListenOptions};
 use tidewire::{Builder, Compress, Compressor, Deflate, Kind, SendStatus};
 use tidewire_contract::{Notes, World, noting, upgrading};
 use tidewire_kit::client::frame::{CONTINUATION, FIN, PING, RSV1, TEXT};
-use tidewire_kit::client::{Client, Message, Upgrade};
-use tidewire_kit::sim::{Faults, Peer};
+use tidewire_kit::client::{Client, Message, Upgrade, accept_for};
+use tidewire_kit::sim::{Faults, Network, Peer};
 use tidewire_kit::{Random, for_each_seed};
 
 /// A client that offers compression, and is open.
@@ -438,4 +439,87 @@ fn what_is_dropped_leaves_contexts_right() {
         }
     });
     assert!(dropped > 100, "{dropped} were dropped");
+}
+
+/// Our client and our server on one network: gives what the client's handlers were told.
+fn ours(seed: u64, client: Deflate, server: Deflate, texts: &[String]) -> Vec<String> {
+    let network = Network::new(seed, Faults::rough());
+    let (_server, mut workers) = echo(server).embed(vec![Box::new(network.io())]);
+    let endpoint = workers[0].listen(&Endpoint::Tcp(([127, 0, 0, 1], 0).into()), &ListenOptions::default()).unwrap();
+    let (notes, sent, count) = (Notes::default(), texts.to_vec(), texts.len());
+    let (message, close, error) = (notes.clone(), notes.clone(), notes.clone());
+    let client = tidewire::Client::builder()
+        .open(move |ws| sent.iter().for_each(|text| assert!(!ws.send_with(text, Compress::Yes).is_dropped())))
+        .message(move |ws, text| {
+            message.add(text.to_string());
+            if message.all().len() == count {
+                ws.close(1000, "").unwrap();
+            }
+        })
+        .error(move |_, why| error.add(why.to_string()))
+        .close(move |_, code, _| close.add(format!("close {code}")))
+        .per_message_deflate(client)
+        .embed(Box::new(network.io()), endpoint, "a", "/")
+        .unwrap();
+    workers.push(client);
+    let ended = || notes.all().last().is_some_and(|note| note.starts_with("close"));
+    assert!(network.run(tidewire_contract::LIMIT, || {
+        workers.iter_mut().for_each(|worker| worker.turn(None).unwrap());
+        ended()
+    }));
+    notes.take()
+}
+
+#[test]
+fn our_client_and_our_server_understand_each_other_whatever_each_wants() {
+    for_each_seed(100, |seed| {
+        let mut random = Random::new(seed ^ 0xc11e);
+        let (client, server) = (*random.pick(&DEFLATES), *random.pick(&DEFLATES));
+        let texts: Vec<_> = (0..10).map(|number| text(*random.pick(&[0, 70, 900, 9000]), number % 4)).collect();
+        let told = ours(seed, client, server, &texts);
+        assert_eq!(told[..texts.len()], texts, "{client:?} and {server:?}");
+        assert_eq!(told[texts.len()..], ["close 1000"]);
+    });
+}
+
+#[test]
+fn contract_29_a_client_refuses_an_answer_that_does_not_fit_its_offer() {
+    let answers = [
+        "permessage-deflate; server_max_window_bits=7",
+        "permessage-deflate, permessage-deflate",
+        "permessage-deflate; foo",
+        "foo",
+    ];
+    for (number, answer) in answers.into_iter().chain(["permessage-deflate"]).enumerate() {
+        let network = Network::new(0, Faults::none());
+        let mut listener = network.listen(&Endpoint::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
+        let notes = Notes::default();
+        let (open, error, close) = (notes.clone(), notes.clone(), notes.clone());
+        let builder = tidewire::Client::builder()
+            .open(move |_| open.add("open"))
+            .error(move |_, why| error.add(why.to_string()))
+            .close(move |_, code, _| close.add(format!("close {code}")));
+        // The last answer is right but for that nothing was offered.
+        let builder = if number < answers.len() { builder.per_message_deflate(Compressor::Dedicated) } else { builder };
+        let mut worker = builder.embed(Box::new(network.io()), listener.local().clone(), "a", "/").unwrap();
+        let (mut peer, mut request) = (None, Vec::new());
+        network.run(tidewire_contract::LIMIT, || {
+            worker.turn(None).unwrap();
+            let Some(peer) = &mut peer else {
+                peer = listener.accept().ok();
+                return false;
+            };
+            request.extend(peer.read());
+            if request.ends_with(b"\r\n\r\n") {
+                let text = String::from_utf8(std::mem::take(&mut request)).unwrap();
+                let key = text.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+                let head = "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+                peer.write(format!("{head}{}\r\nSec-WebSocket-Extensions: {answer}\r\n\r\n", accept_for(key)).as_bytes());
+            }
+            notes.has("close 1006")
+        });
+        let told = notes.take();
+        assert_eq!((told.len(), told.last().map(String::as_str)), (2, Some("close 1006")), "{answer}: {told:?}");
+        assert!(told[0].contains("extension") || told[0].contains("permessage-deflate"), "{answer}: {told:?}");
+    }
 }

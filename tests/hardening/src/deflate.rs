@@ -159,7 +159,7 @@ fn block(bits: &mut Bits<'_>, literals: &Code, distances: &Code, reach: &mut Rea
                 let code = distances.read(bits);
                 let distance = match code {
                     0..=3 => code + 1,
-                    _ => (2 + code % 2 << (code / 2 - 1)) + 1 + bits.take(code / 2 - 1),
+                    _ => ((2 + code % 2) << (code / 2 - 1)) + 1 + bits.take(code / 2 - 1),
                 };
                 reach.distance = reach.distance.max(distance);
                 reach.before = reach.before.max(distance.saturating_sub(reach.len));

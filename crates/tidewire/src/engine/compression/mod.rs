@@ -98,6 +98,9 @@ impl Form {
 /// How many forms there are.
 pub(crate) const FORMS: usize = (MAX_WINDOW_BITS - MIN_WINDOW_BITS + 1) as usize;
 
+/// zlib's memory level for compressors that a worker's connections share: its default.
+const SHARED_MEMORY: u8 = 8;
+
 /// A worker's compressors, one for each form that was needed so far, and its decompressor; and how all compressors are made.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
@@ -120,17 +123,13 @@ impl Shared {
 
     /// A compressor of a connection's own.
     pub fn own_deflater(&self, window_bits: u8) -> Option<Box<Deflater>> {
-        #[cfg(feature = "zlib")]
-        if let Some(deflater) = small::deflater(self.level, window_bits, self.memory_level) {
-            return Some(Box::new(deflater));
-        }
-        new_deflater(Direction { takeover: true, window_bits }, self.level)
+        new_deflater(Direction { takeover: true, window_bits }, self.level, self.memory_level)
     }
 
     /// Takes the compressor for a form out, made now if there was none; [`Shared::put_deflater`] gives it back.
     pub fn take_deflater(&mut self, form: Form) -> Option<Box<Deflater>> {
         let level = self.level;
-        let made = || new_deflater(Direction { takeover: false, window_bits: form.0 }, level);
+        let made = || new_deflater(Direction { takeover: false, window_bits: form.0 }, level, SHARED_MEMORY);
         self.deflaters[form.index()].take().or_else(made)
     }
 
@@ -158,9 +157,18 @@ pub(crate) fn own_inflater(window_bits: u8) -> Option<Box<Inflater>> {
     new_inflater(true)
 }
 
-#[cfg(feature = "deflate")]
-fn new_deflater(direction: Direction, level: i32) -> Option<Box<Deflater>> {
-    Some(Box::new(Deflater::new(direction, level)))
+/// A compressor: of C zlib where that is there, which is faster for one message by itself (zlib-rs clears 128 KiB of its
+/// memory before each) and takes no more memory than its window needs.
+#[cfg(feature = "zlib")]
+fn new_deflater(direction: Direction, level: i32, memory_level: u8) -> Option<Box<Deflater>> {
+    let level = if level == 0 { 1 } else { level };
+    let zlib = small::deflater(direction, level, memory_level);
+    Some(Box::new(zlib.unwrap_or_else(|| Deflater::new(direction, level))))
+}
+
+#[cfg(all(feature = "deflate", not(feature = "zlib")))]
+fn new_deflater(direction: Direction, level: i32, _: u8) -> Option<Box<Deflater>> {
+    Some(Box::new(Deflater::new(direction, if level == 0 { 2 } else { level })))
 }
 
 #[cfg(feature = "deflate")]
@@ -170,7 +178,7 @@ fn new_inflater(takeover: bool) -> Option<Box<Inflater>> {
 
 /// Nothing is ever agreed on without the feature.
 #[cfg(not(feature = "deflate"))]
-fn new_deflater(_: Direction, _: i32) -> Option<Box<Deflater>> {
+fn new_deflater(_: Direction, _: i32, _: u8) -> Option<Box<Deflater>> {
     None
 }
 

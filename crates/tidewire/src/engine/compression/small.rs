@@ -1,16 +1,16 @@
-//! C zlib as proto's codec (feature `zlib`): what small windows need.
+//! C zlib as proto's codec (feature `zlib`): compressors, and decompressors with small windows.
 
 use tidewire_proto::deflate::{Deflater, Inflater, Progress, RawDeflate, RawInflate, Stream};
+use tidewire_proto::extension::Direction;
 use tidewire_sys::zlib::{Compressor, Decompressor, Outcome, Step};
 
 struct Small<T>(T);
 
-/// A compressor with context takeover; `None` when there is no memory. A window of 8 bits is that of 9: zlib's distances stay
-/// 262 bytes short of the window.
-pub(super) fn deflater(level: i32, window_bits: u8, memory_level: u8) -> Option<Deflater> {
-    // A peer may have asked for a smaller window than the size has; its memory level is enough.
-    let compressor = Compressor::new(level.clamp(1, 9), window_bits.clamp(9, 15), memory_level.clamp(1, 9))?;
-    Some(Deflater::with_codec(Box::new(Small(compressor)), true))
+/// A compressor; `None` when there is no memory. A window of 8 bits is that of 9: zlib's distances stay 262 bytes short of the
+/// window.
+pub(super) fn deflater(direction: Direction, level: i32, memory_level: u8) -> Option<Deflater> {
+    let compressor = Compressor::new(level.clamp(1, 9), direction.window_bits.clamp(9, 15), memory_level.clamp(1, 9))?;
+    Some(Deflater::with_codec(Box::new(Small(compressor)), direction.takeover))
 }
 
 /// A decompressor with context takeover, for a peer that has promised to stay inside the window.
