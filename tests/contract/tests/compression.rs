@@ -350,7 +350,7 @@ fn room(random: &mut Random) -> Builder<()> {
         .open(|ws| {
             ws.subscribe("t");
         })
-        .message(|ws, message| Order::carry_out(ws, message))
+        .message(Order::carry_out)
         .publish_to_self(true)
         .per_message_deflate(deflate)
 }

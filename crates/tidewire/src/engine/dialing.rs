@@ -27,13 +27,15 @@ const MAX_HEAD: usize = 16 * 1024;
 /// [`Worker::connect`](super::Worker::connect).
 ///
 /// ```
+/// use tidewire::Options;
 /// use tidewire::engine::Dial;
 /// use tidewire::sys::Endpoint;
 ///
+/// let options = Options::default();
 /// let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 3000).into());
-/// let dial = Dial::new(endpoint.clone(), "localhost:3000", "/chat?name=N", &["chat.v2".into()], &[]);
+/// let dial = Dial::new(endpoint.clone(), "localhost:3000", "/chat?name=N", &["chat.v2".into()], &[], &options);
 /// assert!(dial.is_ok());
-/// assert!(Dial::new(endpoint, "localhost", "no path", &[], &[]).is_err());
+/// assert!(Dial::new(endpoint, "localhost", "no path", &[], &[], &options).is_err());
 /// ```
 #[derive(Debug, Clone)]
 pub struct Dial {

@@ -31,12 +31,12 @@ use crate::topics::counts::Counts;
 ///
 /// ```
 /// use std::task::Waker;
-/// use tidewire::SendStatus;
 /// use tidewire::engine::{Group, Kind};
+/// use tidewire::{Compress, SendStatus};
 ///
 /// let group = Group::new(vec![Waker::noop().clone(); 2]);
 /// assert_eq!(group.subscriber_count("news"), 0);
-/// assert_eq!(group.publish("news", Kind::Text, b"nobody listens"), SendStatus::Dropped);
+/// assert_eq!(group.publish("news", Kind::Text, b"nobody listens", Compress::Yes), SendStatus::Dropped);
 /// ```
 #[derive(Clone)]
 pub struct Group(Arc<Shared>);
@@ -307,11 +307,12 @@ impl Worker {
     /// [`ConnectError::Io`] when the system refuses at once.
     ///
     /// ```
+    /// use tidewire::Options;
     /// use tidewire::engine::{ConnectError, Dial};
     /// use tidewire::sys::{Endpoint, Readiness};
     ///
     /// let endpoint = Endpoint::Unix("nobody listens here".into());
-    /// let dial = Dial::new(endpoint, "localhost", "/", &[], &[])?;
+    /// let dial = Dial::new(endpoint, "localhost", "/", &[], &[], &Options::default())?;
     /// let (_server, mut workers) = tidewire::Server::builder::<()>().embed(vec![Box::new(Readiness::new()?)]);
     /// assert!(matches!(workers[0].connect(dial, None), Err(ConnectError::Io(_))));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
