@@ -36,8 +36,8 @@ enum Packed {
     Own,
 }
 
-/// The most of a compressed message that waits. A decompressor takes some 40 KiB, so a peer that begins messages and does not
-/// end them makes us hold about four times what it sent, and not forty thousand times.
+/// The most of a compressed message that waits. A decompressor and its room take some 55 KiB, so a peer that begins messages and
+/// does not end them makes us hold seven times what it sent, and not fifty thousand times.
 const MAX_WAITING: usize = 8 * 1024;
 
 #[derive(Debug)]

@@ -259,6 +259,21 @@ fn contract_21_a_dedicated_context_is_right_after_a_publish() {
     }
 }
 
+#[test]
+fn what_has_touched_a_context_is_sent_even_if_it_grew() {
+    let mut world = World::calm(echo(Compressor::Dedicated));
+    let mut client = offering(&mut world, "");
+    let noise = Random::new(3).bytes(500);
+    for _ in 0..3 {
+        client.send_binary(&noise);
+    }
+    world.settle(std::slice::from_mut(&mut client));
+    assert_eq!(client.take_messages(), vec![Message::Binary(noise); 3]);
+    let frames: Vec<_> = client.take_frames().iter().map(|frame| (frame.first & RSV1 != 0, frame.payload.len())).collect();
+    assert!(frames[0].0 && frames[0].1 > 500, "noise does not get smaller: {frames:?}");
+    assert!(frames[1].1 < 20 && frames[2].1 < 20, "but it is known from then on: {frames:?}");
+}
+
 /// What a client sends to have it sent back, or published: how, by whom, the how-manieth, and more text.
 struct Order {
     kind: Kind,

@@ -1,6 +1,7 @@
 //! Messages into DEFLATE.
 
 use std::fmt;
+use std::mem;
 
 use super::TAIL;
 use super::codec::{self, RawDeflate, Stream};
@@ -43,6 +44,18 @@ impl Deflater {
     #[must_use]
     pub fn with_codec(codec: Box<dyn RawDeflate>, takeover: bool) -> Self {
         Self { codec, takeover, dirty: false, out: Vec::new() }
+    }
+
+    /// Lends memory to make messages in, which [`Deflater::take_room`] gives back: so that a connection's own compressor holds none
+    /// while nothing comes.
+    pub fn lend_room(&mut self, room: Vec<u8>) {
+        self.out = room;
+    }
+
+    /// Gives the memory back that was lent, or what has become of it.
+    #[must_use]
+    pub fn take_room(&mut self) -> Vec<u8> {
+        mem::take(&mut self.out)
     }
 
     /// The next message refers to nothing before it: the peer's window holds something that this compressor does not know.

@@ -46,6 +46,18 @@ impl Inflater {
         Self { codec: None, make, takeover, at_rest: true, out: Vec::new() }
     }
 
+    /// Lends memory to make messages in, which [`Inflater::take_room`] gives back: so that a connection's own decompressor holds none
+    /// while nothing comes.
+    pub fn lend_room(&mut self, room: Vec<u8>) {
+        self.out = room;
+    }
+
+    /// Gives the memory back that was lent, or what has become of it.
+    #[must_use]
+    pub fn take_room(&mut self) -> Vec<u8> {
+        mem::take(&mut self.out)
+    }
+
     /// A new decompressor of zlib-rs for one message of the many that this one serves.
     pub(crate) fn sibling(&self) -> Box<Self> {
         Box::new(Self::new(false))

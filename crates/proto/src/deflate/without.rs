@@ -15,6 +15,16 @@ pub enum Inflater {}
 
 impl Deflater {
     /// As with the feature.
+    pub fn lend_room(&mut self, _: Vec<u8>) {
+        match *self {}
+    }
+
+    /// As with the feature.
+    pub fn take_room(&mut self) -> Vec<u8> {
+        match *self {}
+    }
+
+    /// As with the feature.
     pub fn restart(&mut self) {
         match *self {}
     }
@@ -26,6 +36,16 @@ impl Deflater {
 }
 
 impl Inflater {
+    /// As with the feature.
+    pub fn lend_room(&mut self, _: Vec<u8>) {
+        match *self {}
+    }
+
+    /// As with the feature.
+    pub fn take_room(&mut self) -> Vec<u8> {
+        match *self {}
+    }
+
     pub(crate) fn sibling(&self) -> Box<Self> {
         match *self {}
     }

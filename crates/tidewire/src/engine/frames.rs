@@ -89,7 +89,10 @@ impl Core {
             Way::Shared(_) => state.out.shared.take_inflater().map(Inflating::Shared),
             Way::Own(window_bits) => {
                 let contexts = connection.contexts.get_or_insert_default();
-                contexts.inflater.take().or_else(|| own_inflater(window_bits)).map(Inflating::Own)
+                contexts.inflater.take().or_else(|| own_inflater(window_bits)).map(|mut inflater| {
+                    inflater.lend_room(std::mem::take(&mut state.out.shared.room.inflate));
+                    Inflating::Own(inflater)
+                })
             }
         };
         let receiver = std::mem::take(&mut connection.receiver);
@@ -100,7 +103,10 @@ impl Core {
         let state = &mut *self.state.borrow_mut();
         let own = match inflater {
             Inflating::No => None,
-            Inflating::Own(inflater) => Some(inflater),
+            Inflating::Own(mut inflater) => {
+                state.out.shared.room.inflate = inflater.take_room();
+                Some(inflater)
+            }
             Inflating::Shared(inflater) => {
                 state.out.shared.put_inflater(inflater);
                 None

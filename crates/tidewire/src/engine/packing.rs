@@ -1,5 +1,7 @@
 //! The compressed way out: whose compressor makes a message, and what a publish has been made into so far.
 
+use std::mem;
+
 use tidewire_proto::deflate::Deflater;
 use tidewire_proto::frame::{encode_compressed, encode_frame};
 use tidewire_proto::{Opcode, head_len};
@@ -39,8 +41,14 @@ impl Outgoing {
             }
             Way::Own(window_bits) => {
                 let contexts = connection.contexts.get_or_insert_default();
-                let deflater = contexts.deflater.take().or_else(|| self.shared.own_deflater(window_bits));
-                let deflater = self.put_by(connection, id, message, deflater);
+                let mut deflater = contexts.deflater.take().or_else(|| self.shared.own_deflater(window_bits));
+                if let Some(deflater) = &mut deflater {
+                    deflater.lend_room(mem::take(&mut self.shared.room.deflate));
+                }
+                let mut deflater = self.put_by(connection, id, message, deflater);
+                if let Some(deflater) = &mut deflater {
+                    self.shared.room.deflate = deflater.take_room();
+                }
                 if let Some(contexts) = &mut connection.contexts {
                     contexts.deflater = deflater;
                 }

@@ -109,6 +109,15 @@ pub(crate) struct Shared {
     memory_level: u8,
     deflaters: [Option<Box<Deflater>>; FORMS],
     inflater: Option<Box<Inflater>>,
+    /// What connections' own compressors and decompressors make their messages in, one at a time.
+    pub room: Room,
+}
+
+/// Memory that is lent.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    pub deflate: Vec<u8>,
+    pub inflate: Vec<u8>,
 }
 
 impl Shared {

@@ -67,7 +67,7 @@ impl From<Compressor> for Deflate {
 
 /// A compressor or decompressor, by how much it keeps for each connection. Sizes are Bun's, and say what the compressor of C
 /// zlib takes; with the feature `zlib` that is what is used for them and what they take. Without it a size decides the window
-/// that is agreed on, and zlib-rs takes at least 140 KB for each connection that has sent something compressed, and some 40
+/// that is agreed on, and zlib-rs takes at least 170 KB for each connection that has sent something compressed, and some 40
 /// KB for each that has received something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the sizes say what they are")]
