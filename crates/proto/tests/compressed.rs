@@ -1,5 +1,6 @@
 //! Properties of compression: what one implementation makes the other reads, and how a wire is cut makes no difference.
 #![cfg(feature = "deflate")]
+#![allow(clippy::expect_used, reason = "in a test a panic is the report")]
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! The codec against C zlib (flate2), which shares no line with zlib-rs' code here, and against the examples of RFC 7692.
 
+#![allow(clippy::expect_used, reason = "in a test a panic is the report")]
+
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 
 use super::*;

@@ -224,6 +224,7 @@ impl RawDeflate for Zlib {
     }
 }
 
+#[allow(clippy::expect_used, reason = "in a test a panic is the report")]
 fn deflaters(direction: Direction, level: i32) -> [Deflater; 2] {
     let zlib = Compressor::new(level, direction.window_bits.max(9), 8).expect("in range");
     [Deflater::new(direction, level), Deflater::with_codec(Box::new(Zlib(zlib)), direction.takeover)]
