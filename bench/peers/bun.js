@@ -1,13 +1,14 @@
-// Bun as a peer: `bun bun.js echo|chat [CERT KEY]`, with a certificate through TLS, the same programs as `tidewire echo` and `tidewire chat`, but that nobody is told who enters
-// and leaves, as in ws.js.
+// Bun as a peer: `bun bun.js echo|chat [--compress] [CERT KEY]`, with a certificate through TLS, the same programs as `tidewire echo` and
+// `tidewire chat`, but that nobody is told who enters and leaves, as in ws.js.
 
-const [program, cert, key] = process.argv.slice(2);
+const compress = process.argv.includes('--compress');
+const [program, cert, key] = process.argv.slice(2).filter((argument) => argument !== '--compress');
 const TOPIC = 'the-group-chat';
 
 const programs = {
   echo: {
     message(ws, message) {
-      ws.send(message);
+      ws.send(message, compress);
     },
   },
 
@@ -31,7 +32,7 @@ const server = Bun.serve({
     const name = new URL(request.url).searchParams.get('name');
     return server.upgrade(request, { data: { name } }) ? undefined : new Response('upgrade required', { status: 426 });
   },
-  websocket: programs[program],
+  websocket: { ...programs[program], perMessageDeflate: compress },
 });
 
 console.log(`bun ${program} listening on http${cert ? 's' : ''}://127.0.0.1:${server.port}`);

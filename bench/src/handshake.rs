@@ -2,6 +2,8 @@
 
 use base64::Engine as _;
 
+use crate::deflate::OFFER;
+
 /// The key of every connection of the load; a server computes its answer anew each time.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -17,12 +19,13 @@ fn accept_for(key: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(hash.digest().bytes())
 }
 
-/// A client's request for a path on a host.
+/// A client's request for a path on a host, which offers compression or does not.
 #[must_use]
-pub fn request(host: &str, path: &str) -> String {
+pub fn request(host: &str, path: &str, deflate: bool) -> String {
+    let extensions = if deflate { format!("Sec-WebSocket-Extensions: {OFFER}\r\n") } else { String::new() };
     format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{extensions}\r\n"
     )
 }
 
@@ -81,7 +84,7 @@ mod tests {
 
     #[test]
     fn both_sides_agree() {
-        let request = request("127.0.0.1:1", "/chat?name=x");
+        let request = request("127.0.0.1:1", "/chat?name=x", false);
         assert!(request.starts_with("GET /chat?name=x HTTP/1.1\r\n"));
         assert_eq!(head_length(request.as_bytes()), Ok(Some(request.len())));
         assert_eq!(check_response(&response(&request).unwrap()), Ok(()));

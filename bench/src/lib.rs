@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod deflate;
 pub mod handshake;
 pub mod wire;
 

@@ -12,6 +12,9 @@ pub enum Kind {
 /// The mask key of every frame of the load. Only its cost matters here, and a key of zeros would have none in some servers.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
+/// The bit in a frame's first byte that says that a message is compressed.
+const RSV1: u8 = 0x40;
+
 /// The longest run of bytes that [`Pattern::run`] gives at once.
 pub const RUN: usize = 256 * 1024;
 
@@ -28,6 +31,20 @@ pub fn client_frame(kind: Kind, payload: &[u8]) -> Vec<u8> {
     frame.extend_from_slice(&MASK);
     frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     frame
+}
+
+/// A whole compressed message in one frame, as a client sends it (RFC 7692, section 6).
+#[must_use]
+pub fn compressed_client_frame(kind: Kind, compressed: &[u8]) -> Vec<u8> {
+    let mut frame = client_frame(kind, compressed);
+    frame[0] |= RSV1;
+    frame
+}
+
+/// Whether a frame begins a compressed message.
+#[must_use]
+pub fn is_compressed(frame: &[u8]) -> bool {
+    frame.first().is_some_and(|first| first & RSV1 != 0)
 }
 
 /// A whole message in one frame, as a server sends it: not masked.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::stream::{Security, Stream};
 use super::{Target, open};
+use crate::deflate;
 use crate::poller::{EventFlags, Poller};
 use crate::wire::{self, Pattern};
 
@@ -19,8 +20,10 @@ pub struct Fleet {
     pub links: Vec<Link>,
     /// The frame that every message goes out in.
     pub outgoing: Pattern,
-    /// The frame that every message must come in.
+    /// The frame that every message must come in. With compression that of the first message of ours that came.
     pub incoming: Pattern,
+    /// With compression, until that message has come: the payload that it must have.
+    expected: Option<Vec<u8>>,
     pub buffer: Vec<u8>,
     /// How connections are secured, if they are.
     pub security: Option<Security>,
@@ -48,18 +51,33 @@ impl Link {
 impl Fleet {
     /// Opens the connections of a target and waits until the server has nothing more to say to them.
     pub fn open(target: &Target, early: open::Early) -> io::Result<Self> {
-        let payload = wire::payload(target.size);
+        let payload = if target.deflate { deflate::json(target.size) } else { wire::payload(target.size) };
         let answered = [target.prefix.as_bytes(), &payload].concat();
         let mut fleet = Self {
             poller: Poller::new()?,
             links: Vec::with_capacity(target.connections),
-            outgoing: Pattern::of(&wire::client_frame(target.kind(), &payload)),
+            outgoing: Pattern::of(&match target.deflate {
+                true => wire::compressed_client_frame(target.kind(), &deflate::compress(&payload)),
+                false => wire::client_frame(target.kind(), &payload),
+            }),
             incoming: Pattern::of(&wire::server_frame(target.kind(), &answered)),
+            expected: target.deflate.then_some(answered),
             buffer: vec![0; BUFFER],
             security: target.url.secure.then(Security::new).transpose()?,
         };
         open::open(&mut fleet, target, target.connections, early)?;
         Ok(fleet)
+    }
+
+    /// Whether a frame is our message, in the frame that all of them come in.
+    pub fn is_ours(&mut self, frame: &[u8], head: usize) -> bool {
+        let Some(expected) = &self.expected else { return *frame == *self.incoming.run(0, self.incoming.period()) };
+        let ours = wire::is_compressed(frame) && deflate::is(&frame[head..], expected);
+        if ours {
+            self.incoming = Pattern::of(frame);
+            self.expected = None;
+        }
+        ours
     }
 
     /// Waits for events and says how many there are.

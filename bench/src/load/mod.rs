@@ -88,6 +88,9 @@ struct Target {
     /// Binary messages instead of text
     #[arg(long)]
     binary: bool,
+    /// Messages of JSON, compressed in both directions
+    #[arg(long, conflicts_with = "binary")]
+    deflate: bool,
     /// Report in JSON, on one line
     #[arg(long)]
     json: bool,
@@ -142,7 +145,8 @@ pub fn run(options: &Options) -> io::Result<()> {
     crate::pin::raise_descriptor_limit()?;
     match &options.mode {
         Mode::Echo { target, measure, depth } => {
-            let mut fleet = Fleet::open(target, open::Early::None)?;
+            let early = if target.deflate { open::Early::Sample } else { open::Early::None };
+            let mut fleet = Fleet::open(target, early)?;
             Report::load("echo", target, *depth, &echo::run(&mut fleet, target, measure, *depth)?).print(target.json)
         }
         Mode::Chat { target, measure, burst } => {

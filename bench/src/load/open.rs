@@ -23,6 +23,8 @@ const PER_ADDRESS: usize = 20_000;
 pub enum Early {
     /// Nothing.
     None,
+    /// Nothing; then a message of ours is sent on one connection and comes back, to see which frame that is.
+    Sample,
     /// Messages to everybody about who comes: they are read until the first message of ours comes back on every connection.
     Announcements,
 }
@@ -37,7 +39,7 @@ enum Stage {
 
 /// Adds connections to a fleet, open and silent.
 pub fn open(fleet: &mut Fleet, target: &Target, count: usize, early: Early) -> io::Result<()> {
-    let request = handshake::request(&target.url.address.to_string(), &target.url.path);
+    let request = handshake::request(&target.url.address.to_string(), &target.url.path, target.deflate);
     let first = fleet.links.len();
     let mut opening = Opening { fleet, first, stages: Vec::with_capacity(count), open: 0, echoed: 0, early };
     while opening.stages.len() < count {
@@ -46,6 +48,12 @@ pub fn open(fleet: &mut Fleet, target: &Target, count: usize, early: Early) -> i
             opening.connect(target.url.address, &request)?;
         }
         while opening.open < opening.stages.len() {
+            opening.turn()?;
+        }
+    }
+    if early == Early::Sample {
+        opening.fleet.send(first, 1)?;
+        while opening.echoed == 0 {
             opening.turn()?;
         }
     }
@@ -123,13 +131,13 @@ impl Opening<'_> {
     /// Takes whole frames off what a connection has received.
     fn read_announcements(&mut self, number: usize) -> io::Result<()> {
         let Some(Stage::Open(bytes)) = self.stages.get_mut(number - self.first) else { return Ok(()) };
-        let ours = self.fleet.incoming.run(0, self.fleet.incoming.period());
         let mut taken = 0;
-        while let Some((_, length)) = wire::frame_lengths(&bytes[taken..]).filter(|(_, length)| bytes.len() - taken >= *length) {
+        while let Some((head, length)) = wire::frame_lengths(&bytes[taken..]).filter(|(_, length)| bytes.len() - taken >= *length)
+        {
             if self.early == Early::None {
                 return Err(lost(number, "a message came that nobody sent"));
             }
-            if bytes[taken..taken + length] == *ours {
+            if self.fleet.is_ours(&bytes[taken..taken + length], head) {
                 self.echoed += 1;
             }
             taken += length;

@@ -36,6 +36,9 @@ pub struct Flags {
     /// The key of the certificate, in PEM or DER
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Vec<PathBuf>,
+    /// Compress messages, where the client can (permessage-deflate)
+    #[arg(long)]
+    compress: bool,
 }
 
 /// The certificates of the command line, each with its key.
@@ -66,6 +69,7 @@ pub fn run<T: 'static>(name: &str, flags: &Flags, mut builder: Builder<T>) -> Re
     }
     let server = builder
         .workers(flags.workers)
+        .per_message_deflate(flags.compress)
         .idle_timeout(Duration::from_secs(flags.idle_timeout))
         .bind(std::net::SocketAddr::new(flags.host, flags.port))?;
     stop_on_signals(server.clone())?;

@@ -36,6 +36,8 @@ pub enum PeerError {
     TooManyFragments,
     /// A text message that is not UTF-8 (RFC 6455, section 8.1).
     InvalidUtf8,
+    /// A compressed message that is none: broken, cut off, or with something behind its end (RFC 7692, section 7.2.2).
+    InvalidCompression,
     /// A Close payload of one byte: neither empty nor a code (RFC 6455, section 5.5.1).
     CloseTooShort,
     /// A Close code that may not be on the wire (RFC 6455, section 7.4).
@@ -49,7 +51,7 @@ impl PeerError {
     #[must_use]
     pub const fn code(self) -> u16 {
         match self {
-            Self::InvalidUtf8 | Self::InvalidCloseReason => code::INVALID_DATA,
+            Self::InvalidUtf8 | Self::InvalidCompression | Self::InvalidCloseReason => code::INVALID_DATA,
             Self::TooManyFragments => code::POLICY,
             Self::MessageTooBig => code::TOO_BIG,
             _ => code::PROTOCOL_ERROR,
@@ -73,6 +75,7 @@ impl PeerError {
             Self::MessageTooBig => "message is too big",
             Self::TooManyFragments => "message has too many fragments",
             Self::InvalidUtf8 => "text is not valid UTF-8",
+            Self::InvalidCompression => "compressed message is not valid",
             Self::CloseTooShort => "close frame with an incomplete code",
             Self::InvalidCloseCode => "invalid close code",
             Self::InvalidCloseReason => "close reason is not valid UTF-8",
@@ -121,7 +124,7 @@ mod tests {
     use super::*;
     use crate::close::{MAX_REASON, may_be_sent};
 
-    const ALL: [PeerError; 16] = [
+    const ALL: [PeerError; 17] = [
         PeerError::ReservedBits,
         PeerError::ReservedOpcode,
         PeerError::FragmentedControl,
@@ -135,6 +138,7 @@ mod tests {
         PeerError::MessageTooBig,
         PeerError::TooManyFragments,
         PeerError::InvalidUtf8,
+        PeerError::InvalidCompression,
         PeerError::CloseTooShort,
         PeerError::InvalidCloseCode,
         PeerError::InvalidCloseReason,
@@ -153,9 +157,9 @@ mod tests {
     #[test]
     fn codes() {
         let with = |code| ALL.into_iter().filter(|error| error.code() == code).collect::<Vec<_>>();
-        assert_eq!(with(1007), [PeerError::InvalidUtf8, PeerError::InvalidCloseReason]);
+        assert_eq!(with(1007), [PeerError::InvalidUtf8, PeerError::InvalidCompression, PeerError::InvalidCloseReason]);
         assert_eq!(with(1008), [PeerError::TooManyFragments]);
         assert_eq!(with(1009), [PeerError::MessageTooBig]);
-        assert_eq!(with(1002).len(), ALL.len() - 4);
+        assert_eq!(with(1002).len(), ALL.len() - 5);
     }
 }

@@ -129,9 +129,22 @@ pub fn encode_head(out: &mut Vec<u8>, head: Head, mask: Option<[u8; 4]>) {
 /// ```
 #[inline]
 pub fn encode_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) {
+    encode(out, opcode, false, payload, mask);
+}
+
+/// As [`encode_frame`], for a payload that [`Deflater::message`](crate::deflate::Deflater::message) has made: RSV1 says that
+/// it is compressed (RFC 7692, section 6).
+#[inline]
+pub fn encode_compressed(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) {
+    debug_assert!(matches!(opcode, Opcode::Text | Opcode::Binary), "only messages are compressed");
+    encode(out, opcode, true, payload, mask);
+}
+
+#[inline]
+fn encode(out: &mut Vec<u8>, opcode: Opcode, rsv1: bool, payload: &[u8], mask: Option<[u8; 4]>) {
     // One growth at most, whatever the parts are.
     out.reserve(head_len(payload.len(), mask.is_some()) + payload.len());
-    encode_head(out, Head { opcode, fin: true, rsv1: false, len: payload.len() }, mask);
+    encode_head(out, Head { opcode, fin: true, rsv1, len: payload.len() }, mask);
     let start = out.len();
     out.extend_from_slice(payload);
     if let Some(key) = mask {

@@ -1,4 +1,4 @@
-//! RFC 6455 as a pure state machine: bytes in, events out, for both roles.
+//! RFC 6455 and RFC 7692 as a pure state machine: bytes in, events out, for both roles.
 //!
 //! ```text
 //!               handshake                                            after it
@@ -24,7 +24,9 @@
 //! - **As early as it is known.** A head is judged byte by byte, text at its offending byte. So what a peer sees does not
 //!   depend on how its bytes were cut into segments.
 //! - **Everything that grows has a limit**: see [`Limits`].
-//! - **Extensions** are not negotiated yet: RSV1 is an error in every frame ([`PeerError::ReservedBits`]).
+//! - **Compression** is negotiated in [`extension`] and done in [`deflate`]. The decompressor is the caller's, because many
+//!   connections share one: [`Receiver::next_with`] takes it, and [`Receiver::next`] is for connections without
+//!   compression, where RSV1 is an error ([`PeerError::ReservedBits`]).
 //!
 //! ```
 //! use tidewire_proto::{Event, Limits, Opcode, Receiver, Role, encode_frame};
@@ -43,8 +45,10 @@
 #![forbid(unsafe_code)]
 
 pub mod close;
+pub mod deflate;
 pub mod error;
 pub mod event;
+pub mod extension;
 pub mod frame;
 pub mod handshake;
 mod head;
@@ -58,6 +62,6 @@ mod utf8;
 pub use close::{CloseReason, encode_close};
 pub use error::{PeerError, UsageError};
 pub use event::Event;
-pub use frame::{Head, Opcode, encode_control, encode_frame, encode_head, head_len};
+pub use frame::{Head, Opcode, encode_compressed, encode_control, encode_frame, encode_head, head_len};
 pub use limits::{Limits, Role};
 pub use receive::Receiver;

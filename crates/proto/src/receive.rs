@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::mem;
 
 use crate::close;
+use crate::deflate::Inflater;
 use crate::error::PeerError;
 use crate::event::Event;
 use crate::frame::{FIN, LEN_7, MASKED, MAX_HEAD, Opcode};
@@ -77,7 +78,38 @@ impl Receiver {
     #[inline]
     pub fn next<'a>(&mut self, limits: &Limits, input: &'a mut [u8], at: &mut usize) -> Result<Option<Event<'a>>, PeerError> {
         // The common case, small enough to be inlined: nothing under way, and a whole short message in one frame.
-        let Some(short) = self.short_message(limits, &input[*at..]) else { return self.advance(limits, input, at) };
+        let Some(short) = self.short_message(limits, &input[*at..]) else { return self.advance(limits, None, input, at) };
+        self.lend_short(short, input, at)
+    }
+
+    /// As [`Receiver::next`], on a connection for which permessage-deflate was agreed on (RFC 7692). A compressed message is
+    /// lent from the decompressor's memory, or owned when it is large.
+    ///
+    /// The same decompressor must be given each time when its messages may refer to each other; one without context takeover
+    /// may serve any number of receivers.
+    ///
+    /// # Errors
+    /// [`PeerError`] at the first byte that shows that the peer broke the protocol or a limit, but for the beginning of a
+    /// compressed message (8 KiB at most), which is judged when there is more of it or it is whole.
+    ///
+    /// # Panics
+    /// When `at` is beyond the end of `input`.
+    #[inline]
+    pub fn next_with<'a>(
+        &mut self,
+        limits: &Limits,
+        inflater: &'a mut Inflater,
+        input: &'a mut [u8],
+        at: &mut usize,
+    ) -> Result<Option<Event<'a>>, PeerError> {
+        match self.short_message(limits, &input[*at..]) {
+            Some(short) => self.lend_short(short, input, at),
+            None => self.advance(limits, Some(inflater), input, at),
+        }
+    }
+
+    #[inline]
+    fn lend_short<'a>(&mut self, short: Short, input: &'a mut [u8], at: &mut usize) -> Result<Option<Event<'a>>, PeerError> {
         let end = input.len();
         let payload = &mut input[*at + short.start..*at + short.end];
         *at += short.end;
@@ -122,13 +154,19 @@ impl Receiver {
 
     /// [`Receiver::next`] for everything that is not a short message.
     #[inline(never)]
-    fn advance<'a>(&mut self, limits: &Limits, input: &'a mut [u8], at: &mut usize) -> Result<Option<Event<'a>>, PeerError> {
+    fn advance<'a>(
+        &mut self,
+        limits: &Limits,
+        inflater: Option<&'a mut Inflater>,
+        input: &'a mut [u8],
+        at: &mut usize,
+    ) -> Result<Option<Event<'a>>, PeerError> {
         let end = input.len();
         if self.finished {
             *at = end;
             return Ok(None);
         }
-        let outcome = self.receive(limits, input, at);
+        let outcome = self.receive(limits, inflater, input, at);
         match &outcome {
             Ok(Some(Event::Close(_))) | Err(_) => {
                 self.finish();
@@ -140,34 +178,49 @@ impl Receiver {
         outcome
     }
 
-    fn receive<'a>(&mut self, limits: &Limits, input: &'a mut [u8], at: &mut usize) -> Result<Option<Event<'a>>, PeerError> {
+    fn receive<'a>(
+        &mut self,
+        limits: &Limits,
+        mut inflater: Option<&'a mut Inflater>,
+        input: &'a mut [u8],
+        at: &mut usize,
+    ) -> Result<Option<Event<'a>>, PeerError> {
         while *at < input.len() {
             let frame = match self.partial.as_mut().and_then(|partial| partial.frame.take()) {
                 Some(frame) => frame,
                 None => {
-                    let Some(frame) = self.take_head(limits, input, at)? else { return Ok(None) };
+                    let Some(frame) = self.take_head(limits, inflater.is_some(), input, at)? else { return Ok(None) };
                     if frame.is_whole_event() && frame.remaining <= input.len() - *at {
                         let payload = *at..*at + frame.remaining;
                         *at = payload.end;
-                        return lend(frame, &mut input[payload]).map(Some);
+                        return lend(frame, limits, inflater, &mut input[payload]).map(Some);
                     }
-                    self.begin(frame);
+                    self.begin(frame, inflater.as_deref());
                     frame
                 }
             };
             let piece = *at..input.len().min((*at).saturating_add(frame.remaining));
             *at = piece.end;
-            if let Some(event) = self.gather(limits, frame, &mut input[piece])? {
-                return Ok(Some(event));
+            match self.gather(limits, inflater.as_deref_mut(), frame, &mut input[piece])? {
+                Step::More => {}
+                Step::Control(event) => return Ok(Some(event)),
+                Step::Message(message) => return message.finish(limits.max_message, inflater).map(Some),
             }
         }
         Ok(None)
     }
 
     /// Takes the head of the next frame from the input, or as much of it as there is.
-    fn take_head(&mut self, limits: &Limits, input: &[u8], at: &mut usize) -> Result<Option<Incoming>, PeerError> {
+    fn take_head(
+        &mut self,
+        limits: &Limits,
+        compression: bool,
+        input: &[u8],
+        at: &mut usize,
+    ) -> Result<Option<Incoming>, PeerError> {
         let context = Context {
             role: self.role,
+            compression,
             open: self.partial.as_ref().and_then(|partial| partial.message.as_ref()).map(Message::progress),
             max_message: limits.max_message,
             max_fragments: limits.max_fragments,
@@ -200,15 +253,22 @@ impl Receiver {
     }
 
     /// Prepares for a frame whose payload is gathered.
-    fn begin(&mut self, frame: Incoming) {
+    fn begin(&mut self, frame: Incoming, inflater: Option<&Inflater>) {
         if !frame.opcode.is_control() {
             let partial = self.partial.get_or_insert_default();
-            partial.message.get_or_insert_with(|| Message::new(frame.opcode)).begin_fragment();
+            let inflater = inflater.filter(|_| frame.compressed);
+            partial.message.get_or_insert_with(|| Message::new(frame.opcode, inflater)).begin_fragment();
         }
     }
 
-    /// Takes the next piece of a frame's payload; the event, if that ends a message or a control frame.
-    fn gather(&mut self, limits: &Limits, frame: Incoming, piece: &mut [u8]) -> Result<Option<Event<'static>>, PeerError> {
+    /// Takes the next piece of a frame's payload, and says what it completes.
+    fn gather(
+        &mut self,
+        limits: &Limits,
+        inflater: Option<&mut Inflater>,
+        frame: Incoming,
+        piece: &mut [u8],
+    ) -> Result<Step, PeerError> {
         let partial = self.partial.get_or_insert_default();
         if let Some(key) = frame.key {
             mask::apply(key, frame.taken, piece);
@@ -220,18 +280,16 @@ impl Receiver {
         if frame.opcode.is_control() {
             partial.control.extend_from_slice(piece);
             return if left > 0 {
-                Ok(None)
+                Ok(Step::More)
             } else {
-                control(frame.opcode, Cow::Owned(mem::take(&mut partial.control))).map(Some)
+                control(frame.opcode, Cow::Owned(mem::take(&mut partial.control))).map(Step::Control)
             };
         }
         // `begin` has made one for every data frame.
         let Some(message) = &mut partial.message else { return Err(PeerError::UnexpectedContinuation) };
-        message.push(piece, if frame.fin { Some(frame.remaining) } else { None }, limits.max_message)?;
-        if left > 0 || !frame.fin {
-            return Ok(None);
-        }
-        partial.message.take().map(Message::finish).transpose()
+        message.push(piece, if frame.fin { Some(frame.remaining) } else { None }, limits.max_message, inflater)?;
+        let whole = if left > 0 || !frame.fin { None } else { partial.message.take() };
+        Ok(whole.map_or(Step::More, Step::Message))
     }
 
     /// Ignores everything from now on, and frees what was under way.
@@ -240,6 +298,16 @@ impl Receiver {
         self.finished = true;
         self.partial = None;
     }
+}
+
+/// What a piece of a frame completes.
+enum Step {
+    /// Nothing yet.
+    More,
+    /// A control frame.
+    Control(Event<'static>),
+    /// A message, which may still have to be decompressed.
+    Message(Message),
 }
 
 /// Where a short message lies, relative to its first byte.
@@ -257,9 +325,17 @@ impl Partial {
 }
 
 /// The event of a frame that is one by itself and lies whole in the input.
-fn lend(frame: Incoming, payload: &mut [u8]) -> Result<Event<'_>, PeerError> {
+fn lend<'a>(
+    frame: Incoming,
+    limits: &Limits,
+    inflater: Option<&'a mut Inflater>,
+    payload: &'a mut [u8],
+) -> Result<Event<'a>, PeerError> {
     if let Some(key) = frame.key {
         mask::apply(key, 0, payload);
+    }
+    if let Some(inflater) = inflater.filter(|_| frame.compressed) {
+        return inflater.message(frame.opcode, payload, limits.max_message);
     }
     match frame.opcode {
         Opcode::Text => utf8::validate(payload).map(|text| Event::Text(Cow::Borrowed(text))).ok_or(PeerError::InvalidUtf8),

@@ -87,6 +87,17 @@ pub(crate) fn validate(bytes: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(bytes).ok()
 }
 
+/// How much of the beginning is whole characters of valid text, when the rest can still become one.
+#[cfg(feature = "deflate")]
+pub(crate) fn hopeful(bytes: &[u8]) -> Result<usize, Invalid> {
+    let (whole, cut) = bytes.split_at(bytes.len() - unfinished(bytes));
+    validate(whole).ok_or(Invalid)?;
+    match std::str::from_utf8(cut) {
+        Err(error) if error.error_len().is_some() => Err(Invalid),
+        _ => Ok(whole.len()),
+    }
+}
+
 /// How many bytes a character takes that begins with this byte; 1 for a byte that begins none.
 const fn width(first: u8) -> usize {
     match first {

@@ -6,11 +6,14 @@
 //! | [`readiness`] | the trait over the kernel's poller: epoll on Linux, the `polling` crate elsewhere |
 //! | [`buffer`] | receive buffers, owned by the worker and lent out |
 //! | [`cpu`] | pinning a worker's thread to a core |
+//! | `zlib` | C zlib, with the feature of that name |
 
 pub mod buffer;
 pub mod cpu;
 pub mod io;
 pub mod readiness;
+#[cfg(feature = "zlib")]
+pub mod zlib;
 
 pub use io::{Accepted, Buffer, Endpoint, Event, Interest, Io, ListenOptions, Listening, Socket, Token};
 pub use readiness::Readiness;

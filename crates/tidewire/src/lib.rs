@@ -122,6 +122,9 @@ pub mod tls;
 mod topics;
 
 pub use client::Client;
+pub use engine::Compress;
+#[cfg(feature = "deflate")]
+pub use engine::{Compressor, Deflate, ParseCompressorError};
 pub use engine::{Kind, LocalSocket, Message, Metrics, Options, Payload, ReadyState, SendStatus, SocketError};
 pub use http::{Body, Request, Response, UpgradeError};
 pub use server::{BindError, Builder, Handle, IntoReply, Reply, Server, Upgrade, Upgraded, Upgrader, Ws};

@@ -5,6 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod deflate;
+pub mod text;
+
 use tidewire_proto::{Event, Limits, PeerError, Receiver, Role};
 
 /// What a receiver made of some bytes.

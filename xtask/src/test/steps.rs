@@ -13,6 +13,7 @@ pub const ALL: &[Step] = &[
     Step { name: "clippy", group: Group::Lint, run: clippy },
     Step { name: "build", group: Group::Rust, run: build },
     Step { name: "tests", group: Group::Rust, run: tests },
+    Step { name: "features", group: Group::Rust, run: features },
     Step { name: "doc examples", group: Group::Rust, run: doc_examples },
     Step { name: "node", group: Group::Node, run: node_package },
     Step { name: "browser", group: Group::Browser, run: browser },
@@ -46,6 +47,13 @@ fn tests(workspace: &Workspace) -> Result<Outcome> {
     } else {
         cargo(workspace, &["test", "--workspace", "--lib", "--bins", "--tests", "--profile", PROFILE, "--no-fail-fast"])
     }
+}
+
+/// What the workspace's own build leaves out. There the command's features are everybody's, so compression is C zlib's; here it is
+/// that of the library by itself, and there is none.
+fn features(workspace: &Workspace) -> Result<Outcome> {
+    cargo(workspace, &["test", "-p", "tidewire-contract", "--test", "compression", "--profile", PROFILE])?;
+    cargo(workspace, &["check", "-p", "tidewire", "--no-default-features", "--profile", PROFILE])
 }
 
 fn doc_examples(workspace: &Workspace) -> Result<Outcome> {

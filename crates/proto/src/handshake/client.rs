@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::{BASE64, Elements, VERSION, accept_key, check_protocol, has_token, is_key, is_token, write_header};
 use crate::error::UsageError;
+use crate::extension::{self, Agreement, AnswerError, Proposal};
 
 /// Encodes a nonce as a value of Sec-WebSocket-Key. The nonce must be random for each connection (RFC 6455, section 4.1).
 ///
@@ -43,6 +44,7 @@ pub struct Request<'a> {
     key: &'a [u8; 24],
     protocols: Vec<&'a str>,
     headers: Vec<(&'a str, &'a str)>,
+    compression: Option<Proposal>,
 }
 
 impl<'a> Request<'a> {
@@ -50,13 +52,20 @@ impl<'a> Request<'a> {
     /// [`encode_key`]. A host that is not ASCII must come as its IDNA form, a path percent-encoded, as URL parsers give them.
     #[must_use]
     pub const fn new(host: &'a str, path: &'a str, key: &'a [u8; 24]) -> Self {
-        Self { host, path, key, protocols: Vec::new(), headers: Vec::new() }
+        Self { host, path, key, protocols: Vec::new(), headers: Vec::new(), compression: None }
     }
 
     /// Offers a subprotocol; the first offered is the one liked best.
     #[must_use]
     pub fn protocol(mut self, protocol: &'a str) -> Self {
         self.protocols.push(protocol);
+        self
+    }
+
+    /// Offers permessage-deflate.
+    #[must_use]
+    pub const fn compression(mut self, proposal: Proposal) -> Self {
+        self.compression = Some(proposal);
         self
     }
 
@@ -104,6 +113,11 @@ impl<'a> Request<'a> {
         write_header(out, b"Sec-WebSocket-Version", VERSION.as_bytes());
         if !offered.is_empty() {
             write_header(out, b"Sec-WebSocket-Protocol", offered.join(", ").as_bytes());
+        }
+        if let Some(proposal) = &self.compression {
+            out.extend_from_slice(b"Sec-WebSocket-Extensions: ");
+            proposal.write(out);
+            out.extend_from_slice(b"\r\n");
         }
         for (name, value) in &self.headers {
             if !is_ours(name) {
@@ -188,13 +202,22 @@ pub enum HandshakeError {
     /// None of the subprotocols that were offered (WHATWG WebSockets, as Bun and browsers do; RFC 6455 would go on).
     #[error("the server chose none of the offered subprotocols")]
     NoProtocol,
-    /// An extension that was not offered.
-    #[error("the server uses an extension that was not offered")]
-    Extension,
+    /// An answer to extensions that were not offered, or not one that fits the offer.
+    #[error(transparent)]
+    Extension(#[from] AnswerError),
 }
 
-/// Judges the response to a [`Request`] with this key ([`Request::key`]) and these subprotocols ([`Request::offered`]).
-/// Gives the subprotocol that was chosen; `None` only where none was offered.
+/// What a server has agreed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted<'a> {
+    /// The subprotocol that it chose; `None` only where none was offered.
+    pub protocol: Option<&'a str>,
+    /// How messages are compressed, if they are.
+    pub compression: Option<Agreement>,
+}
+
+/// Judges the response to a [`Request`] with this key ([`Request::key`]), these subprotocols ([`Request::offered`]) and this
+/// offer of compression.
 ///
 /// # Errors
 /// [`HandshakeError`]: the connection must be failed.
@@ -203,7 +226,8 @@ pub fn check<'a>(
     headers: &HeaderMap,
     key: &[u8; 24],
     offered: &[&'a str],
-) -> Result<Option<&'a str>, HandshakeError> {
+    proposal: Option<&Proposal>,
+) -> Result<Accepted<'a>, HandshakeError> {
     if status != StatusCode::SWITCHING_PROTOCOLS {
         return Err(HandshakeError::Status(status.as_u16()));
     }
@@ -218,18 +242,18 @@ pub fn check<'a>(
     if accept.next().is_none_or(|value| value.as_bytes().trim_ascii() != accept_key(key)) || accept.next().is_some() {
         return Err(HandshakeError::Accept);
     }
-    if elements(headers, header::SEC_WEBSOCKET_EXTENSIONS).next().is_some() {
-        return Err(HandshakeError::Extension);
-    }
+    let compression = extension::judge(headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS), proposal)?;
     let mut chosen = elements(headers, header::SEC_WEBSOCKET_PROTOCOL);
-    match (chosen.next(), chosen.next()) {
-        (None, _) if offered.is_empty() => Ok(None),
-        (None, _) => Err(HandshakeError::NoProtocol),
+    let protocol = match (chosen.next(), chosen.next()) {
+        (None, _) if offered.is_empty() => None,
+        (None, _) => return Err(HandshakeError::NoProtocol),
         (Some(chosen), None) => {
-            offered.iter().copied().find(|offer| offer.as_bytes() == chosen).map(Some).ok_or(HandshakeError::Protocol)
+            let found = offered.iter().copied().find(|offer| offer.as_bytes() == chosen);
+            Some(found.ok_or(HandshakeError::Protocol)?)
         }
-        (Some(_), Some(_)) => Err(HandshakeError::Protocol),
-    }
+        (Some(_), Some(_)) => return Err(HandshakeError::Protocol),
+    };
+    Ok(Accepted { protocol, compression })
 }
 
 fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {

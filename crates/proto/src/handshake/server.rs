@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::{Elements, Protocols, VERSION, accept_key, check_protocol, has_token, is_key, write_header};
 use crate::error::UsageError;
+use crate::extension::Agreement;
 
 /// A request that may become a WebSocket: what the answer depends on. It is independent of the request, which may be
 /// gone when the application decides.
@@ -29,8 +30,8 @@ impl Offer {
     }
 
     /// The lines of Sec-WebSocket-Extensions as they came.
-    pub fn extensions(&self) -> impl Iterator<Item = &[u8]> {
-        self.extensions.iter().map(HeaderValue::as_bytes)
+    pub fn extensions(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.extensions.iter()
     }
 }
 
@@ -130,14 +131,27 @@ fn single(headers: &HeaderMap, name: HeaderName) -> Option<&[u8]> {
 /// `headers` are the application's. Those that belong to the handshake, to the framing of a body or to the connection are
 /// ignored: a 101 has no body (RFC 9110, section 15.2). Nothing is added: a `Date`, if wanted, comes with `headers`.
 ///
+/// `compression` is what [`extension::choose`](crate::extension::choose) made of [`Offer::extensions`].
+///
 /// # Errors
 /// [`UsageError::Protocol`] when the chosen subprotocol is not a token; nothing is written then.
-pub fn write_response(out: &mut Vec<u8>, offer: &Offer, protocol: Option<&str>, headers: &HeaderMap) -> Result<(), UsageError> {
+pub fn write_response(
+    out: &mut Vec<u8>,
+    offer: &Offer,
+    protocol: Option<&str>,
+    compression: Option<&Agreement>,
+    headers: &HeaderMap,
+) -> Result<(), UsageError> {
     let protocol = choose(offer, protocol, headers)?;
     out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
     write_header(out, b"Sec-WebSocket-Accept", offer.accept());
     if let Some(protocol) = protocol {
         write_header(out, b"Sec-WebSocket-Protocol", protocol);
+    }
+    if let Some(agreement) = compression {
+        out.extend_from_slice(b"Sec-WebSocket-Extensions: ");
+        agreement.write(out);
+        out.extend_from_slice(b"\r\n");
     }
     for (name, value) in headers {
         if !is_ours(name) {

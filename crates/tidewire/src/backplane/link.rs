@@ -1,18 +1,23 @@
 //! The link between the workers of one process.
 //!
-//! A worker collects what it publishes in a turn into one batch, framed once, and posts the batch at the end of the turn to
+//! A worker collects what it publishes in a turn into one batch and posts the batch at the end of the turn to
 //! each worker that has a subscriber: one post and one wake, however many messages. The order of one publisher is kept,
 //! because a batch keeps it and a mailbox keeps the order of batches.
+//!
+//! A batch carries messages as they are, not compressed. Which forms a worker's subscribers need only that worker knows, and
+//! a worker that compresses does so beside the others: the sender, whose clients wait, has that work only for its own.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use tidewire_proto::{Opcode, frame};
+use tidewire_proto::Opcode;
 
+use crate::engine::Compress;
 use crate::engine::mailbox::{Mail, Mailbox};
+use crate::engine::packing::Outbound;
 use crate::topics::counts::{Counts, TopicCount};
 
-/// What was published in one turn for other workers: frames, and which topic each goes to.
+/// What was published in one turn for other workers, and which topic each message goes to.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
@@ -22,25 +27,30 @@ pub(crate) struct Batch {
 #[derive(Debug)]
 struct Entry {
     topic: Arc<TopicCount>,
-    frame: Range<usize>,
-    payload: usize,
+    opcode: Opcode,
+    compress: Compress,
+    payload: Range<usize>,
 }
 
 impl Batch {
-    fn push(&mut self, topic: Arc<TopicCount>, opcode: Opcode, payload: &[u8]) {
+    fn push(&mut self, topic: Arc<TopicCount>, message: &Outbound<'_>) {
         let start = self.bytes.len();
-        frame::encode_frame(&mut self.bytes, opcode, payload, None);
-        self.entries.push(Entry { topic, frame: start..self.bytes.len(), payload: payload.len() });
+        self.bytes.extend_from_slice(message.payload);
+        let payload = start..self.bytes.len();
+        self.entries.push(Entry { topic, opcode: message.opcode, compress: message.compress, payload });
     }
 
-    /// The bytes of its frames.
+    /// The bytes of its messages.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Topic, frame and length of the payload of each, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8], usize)> {
-        self.entries.iter().map(|entry| (&**entry.topic.name(), &self.bytes[entry.frame.clone()], entry.payload))
+    /// Topic and message of each, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Outbound<'_>)> {
+        self.entries.iter().map(|entry| {
+            let payload = &self.bytes[entry.payload.clone()];
+            (&**entry.topic.name(), Outbound { opcode: entry.opcode, payload, compress: entry.compress })
+        })
     }
 }
 
@@ -60,11 +70,11 @@ impl Link {
     }
 
     /// Publishes from a thread that is no worker. Gives how many subscribers it went out to, or `None` when a mailbox was full.
-    pub fn publish(&self, topic: &str, opcode: Opcode, payload: &[u8]) -> Option<usize> {
+    pub fn publish(&self, topic: &str, message: &Outbound<'_>) -> Option<usize> {
         let Some(count) = self.counts.find(topic) else { return Some(0) };
         let total = count.total();
         let mut pending = Pending::default();
-        pending.add(&count, usize::MAX, self.mailboxes.len(), opcode, payload);
+        pending.add(&count, usize::MAX, self.mailboxes.len(), message);
         pending.post(self).then_some(total)
     }
 }
@@ -78,7 +88,7 @@ pub(crate) struct Pending {
 
 impl Pending {
     /// Adds a message for all workers but `here` that have a subscriber; whether there are any.
-    pub fn add(&mut self, topic: &Arc<TopicCount>, here: usize, workers: usize, opcode: Opcode, payload: &[u8]) -> bool {
+    pub fn add(&mut self, topic: &Arc<TopicCount>, here: usize, workers: usize, message: &Outbound<'_>) -> bool {
         let mut any = false;
         for worker in (0..workers).filter(|worker| *worker != here && topic.is_on(*worker)) {
             any = true;
@@ -87,7 +97,7 @@ impl Pending {
             }
         }
         if any {
-            self.batch.push(topic.clone(), opcode, payload);
+            self.batch.push(topic.clone(), message);
         }
         any
     }

@@ -9,6 +9,8 @@ use tidewire_proto::UsageError;
 use tidewire_sys::{Endpoint, Io, Readiness};
 
 use super::url::{self, Target, UrlError};
+#[cfg(feature = "deflate")]
+use crate::engine::Deflate;
 use crate::engine::{Application, ConnectError, Dial, Group, LocalSocket, Message, Options, Worker, WorkerError};
 use crate::http::{Request, Responder};
 
@@ -152,6 +154,13 @@ impl Client {
         self
     }
 
+    /// Offers compression: `true`, a [`Compressor`](crate::Compressor), or one for each direction. Default: not.
+    #[cfg(feature = "deflate")]
+    pub fn per_message_deflate(mut self, deflate: impl Into<Deflate>) -> Self {
+        self.options.per_message_deflate = deflate.into();
+        self
+    }
+
     /// Limits and timeouts, by name; those of HTTP and of topics are a server's.
     pub fn options(mut self, change: impl FnOnce(&mut Options)) -> Self {
         change(&mut self.options);
@@ -194,7 +203,7 @@ impl Client {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn embed(self, io: Box<dyn Io>, endpoint: Endpoint, host: &str, resource: &str) -> Result<Worker, ClientError> {
-        let dial = Dial::new(endpoint, host, resource, &self.protocols, &self.headers)?;
+        let dial = Dial::new(endpoint, host, resource, &self.protocols, &self.headers, &self.options)?;
         let group = Group::new(vec![io.waker()]);
         let mut worker = Worker::new(io, &group, 0, self.options, Rc::new(self.handlers));
         worker.connect(dial, None)?;

@@ -12,6 +12,7 @@ use super::core::Core;
 use super::executor::Ready;
 use super::local::opcode;
 use super::mailbox::Mail;
+use super::packing::Outbound;
 use super::state::State;
 use super::table::SocketId;
 use super::transport::{self, Then};
@@ -168,15 +169,17 @@ impl Core {
         match mail {
             Mail::Publish(batch) => {
                 let mut state = self.state.borrow_mut();
-                for (topic, frame, payload) in batch.iter() {
-                    let _ = state.deliver(topic, frame.len(), payload, None, |log| log.extend_from_slice(frame));
+                for (topic, message) in batch.iter() {
+                    let _ = state.deliver(topic, &message, None);
                 }
             }
-            Mail::Send(id, kind, payload) => {
-                let _ = self.state.borrow_mut().send(id, opcode(kind), &payload);
+            Mail::Send(id, kind, payload, compress) => {
+                let message = Outbound { opcode: opcode(kind), payload: &payload, compress };
+                let _ = self.state.borrow_mut().send(id, &message);
             }
-            Mail::PublishFrom(id, topic, kind, payload) => {
-                let _ = self.state.borrow_mut().publish_from(id, &topic, opcode(kind), &payload);
+            Mail::PublishFrom(id, topic, kind, payload, compress) => {
+                let message = Outbound { opcode: opcode(kind), payload: &payload, compress };
+                let _ = self.state.borrow_mut().publish_from(id, &topic, &message);
             }
             Mail::Close(id, code, reason) => self.happen(id, Happening::LocalClose, code, &reason),
             Mail::Terminate(id) => self.happen(id, Happening::LocalTerminate, 1006, ""),

@@ -8,6 +8,7 @@ use tidewire_proto::state::{Phase, Transport};
 use tidewire_proto::{Receiver, Role};
 use tidewire_sys as sys;
 
+use super::compression::{Compression, Contexts};
 use super::dialing::Dialing;
 use super::outbox::Outbox;
 use super::timer::Tick;
@@ -25,6 +26,9 @@ pub(crate) struct Connection {
     pub tls: Secured,
     /// The application's data, from the upgrade on.
     pub data: Option<Rc<dyn Any>>,
+    /// What its messages refer to, if they refer to others, and once there were any.
+    pub contexts: Option<Box<Contexts>>,
+    pub compression: Compression,
     pub member: MemberId,
     pub peer: PeerAddress,
     /// When the connection has been silent, or has taken, too long; what that means depends on the stage.
@@ -80,6 +84,8 @@ impl Connection {
             outbox: None,
             tls: None,
             data: None,
+            contexts: None,
+            compression: Compression::default(),
             member: MemberId::NONE,
             peer: PeerAddress::from(peer),
             deadline: 0,
@@ -167,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 112, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 120, "{} bytes", size_of::<Connection>());
     }
 
     #[test]

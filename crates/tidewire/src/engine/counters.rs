@@ -104,6 +104,10 @@ counters! {
     message_bytes_in,
     /// Messages sent or queued, each delivery of a publish counted.
     messages_out,
+    /// Times that a message was compressed: a publish counts once for each form that its subscribers need, however many they are.
+    compressions,
+    /// Messages, and copies of publishes, that were sent compressed.
+    messages_out_compressed,
     /// Bytes received from the kernel; under TLS, those of the application in them.
     bytes_in,
     /// Bytes that the kernel took; under TLS, those of the application in them.

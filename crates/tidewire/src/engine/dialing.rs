@@ -6,6 +6,7 @@ use std::io;
 use std::rc::Rc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tidewire_proto::extension::{Agreement, Proposal};
 use tidewire_proto::handshake::client::{self, HandshakeError, Request};
 use tidewire_proto::state::Happening;
 use tidewire_proto::{Receiver, Role, UsageError};
@@ -14,6 +15,7 @@ use tidewire_sys::Endpoint;
 use super::connection::{Connection, Stage};
 use super::core::Core;
 use super::local::LocalSocket;
+use super::options::Options;
 use super::state::State;
 use super::table::SocketId;
 
@@ -25,13 +27,15 @@ const MAX_HEAD: usize = 16 * 1024;
 /// [`Worker::connect`](super::Worker::connect).
 ///
 /// ```
+/// use tidewire::Options;
 /// use tidewire::engine::Dial;
 /// use tidewire::sys::Endpoint;
 ///
+/// let options = Options::default();
 /// let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 3000).into());
-/// let dial = Dial::new(endpoint.clone(), "localhost:3000", "/chat?name=N", &["chat.v2".into()], &[]);
+/// let dial = Dial::new(endpoint.clone(), "localhost:3000", "/chat?name=N", &["chat.v2".into()], &[], &options);
 /// assert!(dial.is_ok());
-/// assert!(Dial::new(endpoint, "localhost", "no path", &[], &[]).is_err());
+/// assert!(Dial::new(endpoint, "localhost", "no path", &[], &[], &options).is_err());
 /// ```
 #[derive(Debug, Clone)]
 pub struct Dial {
@@ -39,11 +43,13 @@ pub struct Dial {
     key: [u8; 24],
     head: Vec<u8>,
     protocols: Vec<String>,
+    compression: Option<Proposal>,
 }
 
 impl Dial {
     /// A handshake to be sent to `endpoint`, for a path (with its query) of a host. As in Bun,
-    /// a header may replace Host and a valid Sec-WebSocket-Key; `Connection`, `Upgrade` and their like are ignored.
+    /// a header may replace Host and a valid Sec-WebSocket-Key; `Connection`, `Upgrade` and their like are ignored. It offers the
+    /// compression of `options`, which must be those of the worker that is given this.
     ///
     /// # Errors
     /// For a host, path, header or subprotocol that cannot be sent: see [`UsageError`].
@@ -56,6 +62,7 @@ impl Dial {
         path: &str,
         protocols: &[String],
         headers: &[(String, String)],
+        options: &Options,
     ) -> Result<Self, UsageError> {
         let mut nonce = [0; 16];
         if let Err(error) = getrandom::fill(&mut nonce) {
@@ -69,11 +76,15 @@ impl Dial {
         for (name, value) in headers {
             request = request.header(name, value);
         }
+        let compression = options.policy().map(Proposal::new);
+        if let Some(proposal) = compression {
+            request = request.compression(proposal);
+        }
         let mut head = Vec::with_capacity(256);
         request.write(&mut head)?;
         // What is judged is what was really sent: an application's header may have replaced ours.
         let (key, protocols) = (*request.key(), request.offered().into_iter().map(str::to_owned).collect());
-        Ok(Self { endpoint, key, head, protocols })
+        Ok(Self { endpoint, key, head, protocols, compression })
     }
 }
 
@@ -129,6 +140,7 @@ pub(crate) struct Dialing {
     head: Vec<u8>,
     key: [u8; 24],
     protocols: Vec<String>,
+    compression: Option<Proposal>,
     answer: Vec<u8>,
     given_up: bool,
 }
@@ -138,8 +150,8 @@ impl Dialing {
         self.head.is_empty()
     }
 
-    /// Judges the answer when it is complete: gives how long its head is.
-    fn judge(&self) -> Result<Option<usize>, ConnectError> {
+    /// Judges the answer when it is complete: gives how long its head is, and what compression was agreed on.
+    fn judge(&self) -> Result<Option<(usize, Option<Agreement>)>, ConnectError> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut headers);
         let length = match response.parse(&self.answer) {
@@ -158,8 +170,8 @@ impl Dialing {
         let status =
             StatusCode::from_u16(response.code.unwrap_or_default()).map_err(|_| ConnectError::Malformed("its status is none"))?;
         let offered: Vec<&str> = self.protocols.iter().map(String::as_str).collect();
-        client::check(status, &map, &self.key, &offered)?;
-        Ok(Some(length))
+        let accepted = client::check(status, &map, &self.key, &offered, self.compression.as_ref())?;
+        Ok(Some((length, accepted.compression)))
     }
 }
 
@@ -175,8 +187,9 @@ impl Core {
                 Endpoint::Unix(_) => None,
             };
             let mut connection = Connection::new(socket, peer);
-            let Dial { head, key, protocols, .. } = dial;
-            connection.stage = Stage::Dialing(Box::new(Dialing { head, key, protocols, answer: Vec::new(), given_up: false }));
+            let Dial { head, key, protocols, compression, .. } = dial;
+            let dialing = Dialing { head, key, protocols, compression, answer: Vec::new(), given_up: false };
+            connection.stage = Stage::Dialing(Box::new(dialing));
             connection.flags.client = true;
             connection.data = data;
             let id = state.table.insert(connection);
@@ -228,19 +241,20 @@ impl Core {
         };
         match judged {
             Ok(None) => {}
-            Ok(Some(length)) => self.opened(id, length),
+            Ok(Some((length, agreement))) => self.opened(id, length, agreement),
             Err(error) => self.dial_failed(id, error),
         }
     }
 
     /// The handshake has succeeded: what came behind its answer is dispatched after `open`.
-    fn opened(self: &Rc<Self>, id: SocketId, head: usize) {
+    fn opened(self: &Rc<Self>, id: SocketId, head: usize, agreement: Option<Agreement>) {
         {
             let state = &mut *self.state.borrow_mut();
             let Some(connection) = state.table.find_mut(id) else { return };
             let Stage::Dialing(dialing) = &mut connection.stage else { return };
             let early = dialing.answer.split_off(head);
             connection.receiver = Receiver::new(Role::Client);
+            connection.compression = state.options.compression(agreement.as_ref());
             let glued = !early.is_empty();
             connection.stage = Stage::Open(glued.then(|| Box::new(early)));
             if glued {

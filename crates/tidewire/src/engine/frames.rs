@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
+use tidewire_proto::deflate::Inflater;
 use tidewire_proto::state::Happening;
 use tidewire_proto::{Event, Limits, PeerError, Receiver};
 
 use super::application::{Application, Message};
+use super::compression::{Way, own_inflater};
 use super::connection::Stage;
 use super::core::Core;
 use super::local::LocalSocket;
@@ -23,11 +25,25 @@ enum Standing {
     Gone,
 }
 
+/// What is taken out of a connection while its frames are dispatched.
+struct Reception {
+    receiver: Receiver,
+    inflater: Inflating,
+    limits: Limits,
+}
+
+/// Whose decompressor a connection's messages go through.
+enum Inflating {
+    No,
+    Shared(Box<Inflater>),
+    Own(Box<Inflater>),
+}
+
 impl Core {
     /// Dispatches received bytes, in place. Nothing is borrowed while a handler runs: the receiver is taken out, and the
     /// event borrows the buffer, which is the caller's.
     pub fn frames(self: &Rc<Self>, id: SocketId, input: &mut [u8]) {
-        let Some((mut receiver, limits)) = self.begin_frames(id) else { return };
+        let Some(Reception { mut receiver, mut inflater, limits }) = self.begin_frames(id) else { return };
         let (application, socket) = (self.application(), self.local(id));
         let mut at = 0;
         let rest = loop {
@@ -37,7 +53,11 @@ impl Core {
                 Standing::Paused => break Some(at),
                 Standing::Gone => break None,
             }
-            match receiver.next(&limits, input, &mut at) {
+            let next = match &mut inflater {
+                Inflating::No => receiver.next(&limits, input, &mut at),
+                Inflating::Shared(inflater) | Inflating::Own(inflater) => receiver.next_with(&limits, inflater, input, &mut at),
+            };
+            match next {
                 Ok(Some(Event::Close(reason))) => {
                     let (code, text) = reason.as_ref().map_or((1005, ""), |reason| (reason.code, &*reason.reason));
                     self.happen(id, Happening::PeerClose, code, text);
@@ -52,10 +72,10 @@ impl Core {
                 }
             }
         };
-        self.end_frames(id, receiver, rest.map(|at| &input[at..]));
+        self.end_frames(id, receiver, inflater, rest.map(|at| &input[at..]));
     }
 
-    fn begin_frames(&self, id: SocketId) -> Option<(Receiver, Limits)> {
+    fn begin_frames(&self, id: SocketId) -> Option<Reception> {
         let state = &mut *self.state.borrow_mut();
         let deadline = state.tick().saturating_add(ticks(state.options.idle_timeout)).saturating_add(1);
         let connection = state.table.find_mut(id)?;
@@ -64,13 +84,39 @@ impl Core {
             connection.deadline = deadline;
             connection.flags.pinged = false;
         }
-        Some((std::mem::take(&mut connection.receiver), state.limits))
+        let inflater = match connection.compression.receive {
+            Way::Plain => None,
+            Way::Shared(_) => state.out.shared.take_inflater().map(Inflating::Shared),
+            Way::Own(window_bits) => {
+                let contexts = connection.contexts.get_or_insert_default();
+                contexts.inflater.take().or_else(|| own_inflater(window_bits)).map(|mut inflater| {
+                    inflater.lend_room(std::mem::take(&mut state.out.shared.room.inflate));
+                    Inflating::Own(inflater)
+                })
+            }
+        };
+        let receiver = std::mem::take(&mut connection.receiver);
+        Some(Reception { receiver, inflater: inflater.unwrap_or(Inflating::No), limits: state.limits })
     }
 
-    fn end_frames(&self, id: SocketId, receiver: Receiver, rest: Option<&[u8]>) {
-        let mut state = self.state.borrow_mut();
+    fn end_frames(&self, id: SocketId, receiver: Receiver, inflater: Inflating, rest: Option<&[u8]>) {
+        let state = &mut *self.state.borrow_mut();
+        let own = match inflater {
+            Inflating::No => None,
+            Inflating::Own(mut inflater) => {
+                state.out.shared.room.inflate = inflater.take_room();
+                Some(inflater)
+            }
+            Inflating::Shared(inflater) => {
+                state.out.shared.put_inflater(inflater);
+                None
+            }
+        };
         let Some(connection) = state.table.find_mut(id) else { return };
         connection.receiver = receiver;
+        if let Some(contexts) = &mut connection.contexts {
+            contexts.inflater = own;
+        }
         if let (Some(rest), Stage::Open(early)) = (rest.filter(|rest| !rest.is_empty()), &mut connection.stage) {
             early.get_or_insert_default().extend_from_slice(rest);
         }

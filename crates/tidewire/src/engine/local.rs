@@ -12,9 +12,11 @@ use tidewire_proto::state::Happening;
 use tidewire_proto::{Opcode, UsageError};
 
 use super::application::{Kind, Payload, SendStatus};
+use super::compression::Compress;
 use super::connection::Stage;
 use super::core::Core;
 use super::mailbox::Mailbox;
+use super::packing::Outbound;
 use super::state::Subscription;
 use super::table::SocketId;
 
@@ -94,6 +96,12 @@ pub(crate) const fn opcode(kind: Kind) -> Opcode {
     }
 }
 
+/// An application's message on its way out.
+#[inline]
+pub(crate) fn outbound(message: &impl Payload, compress: Compress) -> Outbound<'_> {
+    Outbound { opcode: opcode(message.kind()), payload: message.bytes(), compress }
+}
+
 /// Whether an application may close with this.
 pub(crate) fn check_close(code: u16, reason: &str) -> Result<(), SocketError> {
     if !may_be_sent(code) {
@@ -136,7 +144,13 @@ impl LocalSocket {
     /// ```
     #[inline]
     pub fn send(&self, message: impl Payload) -> SendStatus {
-        self.core.state.borrow_mut().send(self.id, opcode(message.kind()), message.bytes())
+        self.send_with(message, Compress::No)
+    }
+
+    /// Sends a message, compressed or not: see [`Compress`].
+    #[inline]
+    pub fn send_with(&self, message: impl Payload, compress: Compress) -> SendStatus {
+        self.core.state.borrow_mut().send(self.id, &outbound(&message, compress))
     }
 
     /// Publishes to everybody on a topic but this socket, or with [`publish_to_self`](crate::Options::publish_to_self) to
@@ -151,7 +165,14 @@ impl LocalSocket {
     /// ```
     #[inline]
     pub fn publish(&self, topic: &str, message: impl Payload) -> SendStatus {
-        self.core.state.borrow_mut().publish_from(self.id, topic, opcode(message.kind()), message.bytes())
+        self.publish_with(topic, message, Compress::No)
+    }
+
+    /// As [`LocalSocket::publish`], compressed or not: see [`Compress`]. However many subscribers there are, a message is
+    /// compressed once for each window that it needs.
+    #[inline]
+    pub fn publish_with(&self, topic: &str, message: impl Payload, compress: Compress) -> SendStatus {
+        self.core.state.borrow_mut().publish_from(self.id, topic, &outbound(&message, compress))
     }
 
     /// Subscribes to a topic; `false` once closed. Subscribing twice is the same as once.
@@ -389,7 +410,12 @@ impl LocalWorker {
 
     /// Publishes to everybody on a topic, on all workers, as [`Server::publish`](crate::Server::publish).
     pub fn publish(&self, topic: &str, message: impl Payload) -> SendStatus {
-        self.core.state.borrow_mut().publish(topic, opcode(message.kind()), message.bytes(), None)
+        self.publish_with(topic, message, Compress::Yes)
+    }
+
+    /// As [`LocalWorker::publish`], compressed or not: see [`Compress`].
+    pub fn publish_with(&self, topic: &str, message: impl Payload, compress: Compress) -> SendStatus {
+        self.core.state.borrow_mut().publish(topic, &outbound(&message, compress), None)
     }
 
     /// Runs a future on this worker, as [`Ws::spawn`](crate::Ws::spawn).

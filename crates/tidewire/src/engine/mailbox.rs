@@ -7,6 +7,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::application::Kind;
+use super::compression::Compress;
 use super::table::SocketId;
 use crate::backplane::Batch;
 
@@ -15,9 +16,9 @@ pub(crate) enum Mail {
     /// Deliver what was published elsewhere.
     Publish(Arc<Batch>),
     /// Send to one socket.
-    Send(SocketId, Kind, Vec<u8>),
+    Send(SocketId, Kind, Vec<u8>, Compress),
     /// Publish for one socket.
-    PublishFrom(SocketId, String, Kind, Vec<u8>),
+    PublishFrom(SocketId, String, Kind, Vec<u8>, Compress),
     /// Close one socket.
     Close(SocketId, u16, String),
     /// Cut one socket off.
@@ -38,8 +39,8 @@ impl Mail {
     fn payload(&self) -> usize {
         match self {
             Self::Publish(batch) => batch.len(),
-            Self::Send(_, _, payload) => payload.len(),
-            Self::PublishFrom(_, topic, _, payload) => topic.len() + payload.len(),
+            Self::Send(_, _, payload, _) => payload.len(),
+            Self::PublishFrom(_, topic, _, payload, _) => topic.len() + payload.len(),
             _ => 0,
         }
     }
@@ -142,11 +143,12 @@ mod tests {
     #[test]
     fn payloads_are_refused_while_more_bytes_wait_than_allowed_and_nothing_else_is() {
         let mailbox = Mailbox::new(Waker::noop().clone());
-        let send = |bytes| Mail::Send(SocketId::from_bits(0), Kind::Binary, vec![0; bytes]);
+        let send = |bytes| Mail::Send(SocketId::from_bits(0), Kind::Binary, vec![0; bytes], Compress::No);
         assert!(mailbox.post(send(Mailbox::CAPACITY_BYTES)), "not over it yet");
         assert!(mailbox.post(send(1)));
         assert!(
-            !mailbox.post(send(1)) && !mailbox.post(Mail::PublishFrom(SocketId::from_bits(0), "t".into(), Kind::Text, vec![]))
+            !mailbox.post(send(1))
+                && !mailbox.post(Mail::PublishFrom(SocketId::from_bits(0), "t".into(), Kind::Text, vec![], Compress::No))
         );
         assert_eq!(mailbox.refused(), 2);
         assert!(mailbox.post(Mail::Close(SocketId::from_bits(0), 1000, "bye".into())), "ending is asked, not stored");

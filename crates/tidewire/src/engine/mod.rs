@@ -13,6 +13,7 @@
 
 pub mod application;
 mod arrivals;
+pub(crate) mod compression;
 pub(crate) mod connection;
 pub(crate) mod core;
 pub(crate) mod counters;
@@ -27,6 +28,7 @@ pub(crate) mod masks;
 pub(crate) mod options;
 pub(crate) mod outbox;
 pub(crate) mod outgoing;
+pub(crate) mod packing;
 pub(crate) mod requests;
 mod sealed;
 pub(crate) mod state;
@@ -36,6 +38,9 @@ pub(crate) mod transport;
 pub(crate) mod worker;
 
 pub use application::{Application, Kind, Message, Payload, SendStatus};
+pub use compression::Compress;
+#[cfg(feature = "deflate")]
+pub use compression::{Compressor, Deflate, ParseCompressorError};
 pub(crate) use core::Core;
 pub use counters::Metrics;
 pub use dialing::{ConnectError, Dial};

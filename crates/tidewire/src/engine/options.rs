@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use tidewire_proto::Limits;
+use tidewire_proto::extension::{Agreement, Policy};
+
+use super::compression::Compression;
+#[cfg(feature = "deflate")]
+use super::compression::Deflate;
 
 /// Limits, timeouts and habits of the connections of a server or a client. The defaults are Bun's, but for
 /// [`backpressure_limit`](Self::backpressure_limit). Durations are rounded up to whole seconds.
@@ -34,6 +39,24 @@ pub struct Options {
     /// Whether a peer over that limit is cut off when a send is dropped, with 1006 for `close`. Default false (Bun:
     /// `closeOnBackpressureLimit`, the same).
     pub close_on_backpressure_limit: bool,
+    /// Whether and how messages are compressed, where the peer agrees. Default: not. A change is for connections to come.
+    #[cfg(feature = "deflate")]
+    pub per_message_deflate: Deflate,
+    /// Messages with fewer bytes are sent as they are, whatever the caller asks for. Default 64: by itself, JSON of 64 bytes
+    /// shrinks by one byte and of 128 by a third; with a context that is kept, 64 bytes become less than half. (Bun has no
+    /// such threshold.)
+    pub compression_threshold: usize,
+    /// How hard compressors try: 1 (fast) to 9 (small); 0 is what measures best, 2 for zlib-rs and 1 for C zlib (feature
+    /// `zlib`). Default 0. A message of JSON by itself, in microseconds and bytes:
+    ///
+    /// | | 256 B | 1 KiB | 4 KiB | 16 KiB |
+    /// |---|---|---|---|---|
+    /// | zlib-rs 0.6, level 1 | 1.5, 117 | 2.3, 349 | 5.1, 1165 | 15, 4286 |
+    /// | **level 2** | 4.4, 110 | 5.9, 264 | 10.6, 838 | 28, 3140 |
+    /// | level 6 | 4.5, 109 | 6.8, 253 | 14.6, 750 | 56, 2695 |
+    /// | **C zlib 1.3, level 1** | 2.7, 111 | 3.5, 267 | 7.2, 883 | 22, 3407 |
+    /// | level 6, as peers have it | 3.2, 110 | 5.0, 256 | 15.0, 824 | 100, 2904 |
+    pub compression_level: i32,
     /// Whether a silent peer is pinged 8 s before its idle timeout, or half of it if that is less. Default true (Bun:
     /// `sendPings`, the same).
     pub send_pings: bool,
@@ -77,6 +100,10 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(120),
             backpressure_limit: 1024 * 1024,
             close_on_backpressure_limit: false,
+            #[cfg(feature = "deflate")]
+            per_message_deflate: Deflate::OFF,
+            compression_threshold: 64,
+            compression_level: 0,
             send_pings: true,
             publish_to_self: false,
             max_subscriptions: 65_536,
@@ -90,6 +117,35 @@ impl Default for Options {
             max_request_body: 128 * 1024 * 1024,
             max_connections: usize::MAX,
         }
+    }
+}
+
+impl Options {
+    /// What a handshake may agree on.
+    pub(crate) fn policy(&self) -> Option<Policy> {
+        #[cfg(feature = "deflate")]
+        let policy = self.per_message_deflate.policy();
+        #[cfg(not(feature = "deflate"))]
+        let policy = None;
+        policy
+    }
+
+    /// zlib's memory level for compressors of a connection's own.
+    pub(crate) fn memory_level(&self) -> u8 {
+        #[cfg(feature = "deflate")]
+        let (_, level) = self.per_message_deflate.compress.window_and_memory();
+        #[cfg(not(feature = "deflate"))]
+        let level = 8;
+        level
+    }
+
+    /// What an agreement comes to.
+    pub(crate) fn compression(&self, agreement: Option<&Agreement>) -> Compression {
+        #[cfg(feature = "deflate")]
+        let compresses = self.per_message_deflate.compresses();
+        #[cfg(not(feature = "deflate"))]
+        let compresses = false;
+        agreement.map_or_else(Compression::default, |agreement| Compression::agreed(agreement, compresses))
     }
 }
 

@@ -8,11 +8,13 @@ use tidewire_proto::{Head, Opcode, frame};
 use tidewire_sys::{Io, Token};
 
 use super::application::SendStatus;
+use super::compression::{Shared, Way};
 use super::connection::{Connection, Flags, Stage};
 use super::counters::Counters;
-use super::log::{LogRange, TurnLog};
+use super::log::TurnLog;
 use super::masks::Masks;
 use super::outbox::{MAX_SLICES, Outbox, Shelf};
+use super::packing::{Copies, Outbound};
 use super::table::SocketId;
 use super::transport::{self, Scratch};
 
@@ -26,6 +28,9 @@ pub(crate) struct Outgoing {
     pub log: TurnLog,
     pub shelf: Shelf,
     pub masks: Masks,
+    pub shared: Shared,
+    /// Messages below are not compressed.
+    pub compression_threshold: usize,
     /// Who has something to flush at the end of the turn.
     pub dirty: Vec<SocketId>,
     /// Whose connection the kernel has declared lost.
@@ -49,6 +54,8 @@ impl Outgoing {
             log: TurnLog::default(),
             shelf: Shelf::default(),
             masks: Masks::default(),
+            shared: Shared::default(),
+            compression_threshold: 0,
             dirty: Vec::new(),
             lost: Vec::new(),
             drained: Vec::new(),
@@ -62,20 +69,17 @@ impl Outgoing {
 
     /// Sends one frame of a WebSocket: the contract's `send`. `limit` is the backpressure limit.
     #[inline]
-    pub fn send(
-        &mut self,
-        connection: &mut Connection,
-        id: SocketId,
-        opcode: Opcode,
-        payload: &[u8],
-        limit: usize,
-    ) -> SendStatus {
+    pub fn send(&mut self, connection: &mut Connection, id: SocketId, message: &Outbound<'_>, limit: usize) -> SendStatus {
         if connection.queued() > limit && !self.make_room(connection, id, limit) {
             return SendStatus::Dropped;
         }
         self.counters.messages_out.add(1);
-        self.put_frame(connection, id, opcode, payload);
-        self.status(connection, payload.len())
+        if connection.compression.send != Way::Plain && self.is_packed(message) {
+            self.put_packed(connection, id, message);
+        } else {
+            self.put_frame(connection, id, message.opcode, message.payload);
+        }
+        self.status(connection, message.payload.len())
     }
 
     /// What a sender is told after its bytes were queued.
@@ -106,32 +110,47 @@ impl Outgoing {
     }
 
     /// Queues a frame whatever the limit is: control frames, and data that was admitted.
+    #[inline]
     pub fn put_frame(&mut self, connection: &mut Connection, id: SocketId, opcode: Opcode, payload: &[u8]) {
+        self.put(connection, id, opcode, false, payload);
+    }
+
+    /// Queues a frame; `rsv1` says that its payload is compressed.
+    pub fn put(&mut self, connection: &mut Connection, id: SocketId, opcode: Opcode, rsv1: bool, payload: &[u8]) {
         if payload.len() >= DIRECT && !connection.flags.stalled && !connection.flags.client {
-            return self.send_direct(connection, id, opcode, payload);
+            return self.send_direct(connection, id, opcode, rsv1, payload);
         }
         let mask = connection.flags.client.then(|| self.masks.next());
         let outbox = outbox(&mut connection.outbox, &mut self.shelf);
-        outbox.write(|out| frame::encode_frame(out, opcode, payload, mask));
+        outbox.write(|out| encode(out, opcode, rsv1, payload, mask));
         self.queued(connection, id);
     }
 
-    /// Adds a range of the turn log for one subscriber; the contract's answer for that subscriber.
+    /// Adds the copy of a publish that suits one subscriber; the contract's answer for that subscriber.
     #[inline]
     pub fn deliver(
         &mut self,
         connection: &mut Connection,
         id: SocketId,
-        range: LogRange,
-        payload: usize,
+        message: &Outbound<'_>,
+        packed: bool,
+        copies: &mut Copies,
         limit: usize,
     ) -> SendStatus {
         if connection.flags.lost || (connection.queued() > limit && !self.make_room(connection, id, limit)) {
             return SendStatus::Dropped;
         }
-        outbox(&mut connection.outbox, &mut self.shelf).refer(range, &mut self.log);
+        let copy = copies.of(self, message, packed, connection.compression.send);
+        if copy.packed {
+            self.counters.messages_out_compressed.add(1);
+            if let Some(deflater) = connection.contexts.as_mut().and_then(|contexts| contexts.deflater.as_mut()) {
+                // The peer's window gets something that our own compressor does not know.
+                deflater.restart();
+            }
+        }
+        outbox(&mut connection.outbox, &mut self.shelf).refer(copy.range, &mut self.log);
         self.queued(connection, id);
-        self.status(connection, payload)
+        self.status(connection, message.payload.len())
     }
 
     /// Queues raw bytes: an HTTP head or body.
@@ -165,17 +184,17 @@ impl Outgoing {
     }
 
     /// Sends a large frame from the caller's memory, after what is queued; copies only what the kernel does not take.
-    fn send_direct(&mut self, connection: &mut Connection, id: SocketId, opcode: Opcode, payload: &[u8]) {
+    fn send_direct(&mut self, connection: &mut Connection, id: SocketId, opcode: Opcode, rsv1: bool, payload: &[u8]) {
         if connection.queued() > 0 {
             self.flush(connection, id);
             if connection.flags.stalled || connection.flags.lost {
                 let outbox = outbox(&mut connection.outbox, &mut self.shelf);
-                outbox.write(|out| frame::encode_frame(out, opcode, payload, None));
+                outbox.write(|out| encode(out, opcode, rsv1, payload, None));
                 return;
             }
         }
         self.head.clear();
-        frame::encode_head(&mut self.head, Head { opcode, fin: true, rsv1: false, len: payload.len() }, None);
+        frame::encode_head(&mut self.head, Head { opcode, fin: true, rsv1, len: payload.len() }, None);
         let (length, whole) = (self.head.len(), self.head.len() + payload.len());
         let sent = loop {
             let slices = [IoSlice::new(&self.head), IoSlice::new(payload)];
@@ -281,6 +300,15 @@ impl Outgoing {
         if self.io.watch(&connection.socket, Token(id.to_bits()), connection.interest()).is_err() {
             self.lose(connection, id);
         }
+    }
+}
+
+#[inline]
+fn encode(out: &mut Vec<u8>, opcode: Opcode, rsv1: bool, payload: &[u8], mask: Option<[u8; 4]>) {
+    if rsv1 {
+        frame::encode_compressed(out, opcode, payload, mask);
+    } else {
+        frame::encode_frame(out, opcode, payload, mask);
     }
 }
 

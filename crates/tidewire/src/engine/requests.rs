@@ -4,10 +4,12 @@ use std::any::Any;
 use std::rc::Rc;
 
 use http::{HeaderMap, StatusCode};
+use tidewire_proto::extension::choose;
 use tidewire_proto::handshake::server;
 use tidewire_proto::state::Happening;
 use tidewire_proto::{Receiver, Role};
 
+use super::compression::Compression;
 use super::connection::{Connection, Stage};
 use super::core::Core;
 use super::executor::Ready;
@@ -158,9 +160,12 @@ impl Core {
             return Err(UpgradeError::Gone);
         }
         let offer = server::check(request.method(), request.version(), request.headers())?;
+        let options = self.state.borrow().options.clone();
+        let agreement = options.policy().and_then(|policy| choose(offer.extensions(), &policy));
         let mut response = Vec::with_capacity(256);
-        server::write_response(&mut response, &offer, None, headers)?;
-        let exchange = self.begin_websocket(ticket.id, &response, data).ok_or(UpgradeError::Gone)?;
+        server::write_response(&mut response, &offer, None, agreement.as_ref(), headers)?;
+        let compression = options.compression(agreement.as_ref());
+        let exchange = self.begin_websocket(ticket.id, &response, compression, data).ok_or(UpgradeError::Gone)?;
         let early = exchange.into_early_bytes(); // drops what hyper holds, which may be user code
         self.application().open(&self.local(ticket.id));
         if self.state.borrow().stopping {
@@ -177,13 +182,20 @@ impl Core {
     }
 
     /// Queues the 101 and changes the stage; gives the exchange to be taken apart.
-    fn begin_websocket(&self, id: SocketId, response: &[u8], data: Option<Rc<dyn Any>>) -> Option<Box<Exchange>> {
+    fn begin_websocket(
+        &self,
+        id: SocketId,
+        response: &[u8],
+        compression: Compression,
+        data: Option<Rc<dyn Any>>,
+    ) -> Option<Box<Exchange>> {
         let state = &mut *self.state.borrow_mut();
         let connection = state.table.find_mut(id)?;
         let Stage::Http(exchange) = &mut connection.stage else { return None };
         let exchange = exchange.take()?;
         connection.stage = Stage::Open(None);
         connection.receiver = Receiver::new(Role::Server);
+        connection.compression = compression;
         connection.data = data;
         outbox(&mut connection.outbox, &mut state.out.shelf).write(|out| out.extend_from_slice(response));
         if !connection.flags.stalled {

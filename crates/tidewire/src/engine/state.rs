@@ -9,13 +9,15 @@ use std::time::Duration;
 use tidewire_proto::close::encode_close;
 use tidewire_proto::frame::encode_frame;
 use tidewire_proto::state::{CloseFrame, Happening, Phase, Report, Transport, step};
-use tidewire_proto::{Limits, Opcode, head_len};
+use tidewire_proto::{Limits, Opcode};
 use tidewire_sys as sys;
 
 use super::application::SendStatus;
+use super::compression::Compress;
 use super::connection::{Connection, Stage};
 use super::options::{Options, ticks};
 use super::outgoing::{Outgoing, outbox};
+use super::packing::{Copies, Outbound};
 use super::table::{SocketId, Table};
 use super::timer::{Tick, Wheel};
 use super::transport::Acceptor;
@@ -48,8 +50,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub fn new(out: Outgoing, options: Rc<Options>, counts: Arc<Counts>, worker: usize) -> Self {
+    pub fn new(mut out: Outgoing, options: Rc<Options>, counts: Arc<Counts>, worker: usize) -> Self {
         let now = out.io.now();
+        out.compression_threshold = options.compression_threshold;
+        out.shared.configure(&options);
         Self {
             table: Table::default(),
             out,
@@ -71,6 +75,8 @@ impl State {
 
     pub fn reload(&mut self, options: Rc<Options>) {
         self.limits = limits(&options);
+        self.out.compression_threshold = options.compression_threshold;
+        self.out.shared.configure(&options);
         let before = std::mem::replace(&mut self.options, options);
         if (before.idle_timeout, before.send_pings) != (self.options.idle_timeout, self.options.send_pings) {
             self.rearm_idle();
@@ -93,13 +99,13 @@ impl State {
 
     /// Sends a message to one socket: the contract's `send`.
     #[inline]
-    pub fn send(&mut self, id: SocketId, opcode: Opcode, payload: &[u8]) -> SendStatus {
+    pub fn send(&mut self, id: SocketId, message: &Outbound<'_>) -> SendStatus {
         let limit = self.options.backpressure_limit;
         let Some(connection) = self.table.find_mut(id).filter(|connection| connection.is_sending()) else {
             self.out.counters.dropped_closed.add(1);
             return SendStatus::Dropped;
         };
-        let status = self.out.send(connection, id, opcode, payload, limit);
+        let status = self.out.send(connection, id, message, limit);
         if status.is_dropped() {
             self.dropped(id);
         }
@@ -109,7 +115,7 @@ impl State {
     /// Sends a ping or a pong of the application's.
     pub fn control(&mut self, id: SocketId, opcode: Opcode, payload: &[u8]) -> SendStatus {
         debug_assert!(payload.len() <= 125, "the caller has refused longer ones");
-        self.send(id, opcode, payload)
+        self.send(id, &Outbound { opcode, payload, compress: Compress::No })
     }
 
     /// A message was dropped: `close_on_backpressure_limit` cuts the peer off.
@@ -133,59 +139,48 @@ impl State {
     }
 
     /// Publishes for an open socket, which is left out unless the server publishes to self.
-    pub fn publish_from(&mut self, id: SocketId, topic: &str, opcode: Opcode, payload: &[u8]) -> SendStatus {
+    pub fn publish_from(&mut self, id: SocketId, topic: &str, message: &Outbound<'_>) -> SendStatus {
         if !self.table.find(id).is_some_and(Connection::is_sending) {
             return SendStatus::Dropped;
         }
         let except = (!self.options.publish_to_self).then_some(id);
-        self.publish(topic, opcode, payload, except)
+        self.publish(topic, message, except)
     }
 
-    /// Publishes to a topic: the message is framed once, and each subscriber's outbox refers to it.
-    pub fn publish(&mut self, topic: &str, opcode: Opcode, payload: &[u8], except: Option<SocketId>) -> SendStatus {
-        let elsewhere = self.publish_elsewhere(topic, opcode, payload);
+    /// Publishes to a topic: the message is framed once, and compressed once for each form that is needed, and each
+    /// subscriber's outbox refers to it.
+    pub fn publish(&mut self, topic: &str, message: &Outbound<'_>, except: Option<SocketId>) -> SendStatus {
+        let elsewhere = self.publish_elsewhere(topic, message);
         self.out.counters.published.add(1);
-        let frame_size = head_len(payload.len(), false) + payload.len();
-        let here = self.deliver(topic, frame_size, payload.len(), except, |log| encode_frame(log, opcode, payload, None));
-        match here {
+        match self.deliver(topic, message, except) {
             Some(status) => status,
-            None if elsewhere => SendStatus::Sent(payload.len()),
+            None if elsewhere => SendStatus::Sent(message.payload.len()),
             None => SendStatus::Dropped,
         }
     }
 
     /// Hands the message to the workers that have subscribers; whether there are any.
-    fn publish_elsewhere(&mut self, topic: &str, opcode: Opcode, payload: &[u8]) -> bool {
+    fn publish_elsewhere(&mut self, topic: &str, message: &Outbound<'_>) -> bool {
         let Some(link) = self.link.as_ref().filter(|link| link.mailboxes().len() > 1) else { return false };
         let Some(count) = self.topics.count(topic) else { return false };
-        self.pending.add(&count, self.worker, link.mailboxes().len(), opcode, payload)
+        self.pending.add(&count, self.worker, link.mailboxes().len(), message)
     }
 
     /// Delivers one message to the subscribers here; `None` when there are none but `except`.
-    pub fn deliver(
-        &mut self,
-        topic: &str,
-        frame_size: usize,
-        payload: usize,
-        except: Option<SocketId>,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) -> Option<SendStatus> {
+    pub fn deliver(&mut self, topic: &str, message: &Outbound<'_>, except: Option<SocketId>) -> Option<SendStatus> {
         let limit = self.options.backpressure_limit;
         let subscribers = self.topics.subscribers(topic);
         if subscribers.is_empty() || (subscribers.len() == 1 && Some(subscribers[0].key) == except) {
             return None;
         }
-        let range = self.out.log.append(frame_size, write);
-        self.out.counters.publish_copies.add(1);
-        // Held while it is handed out: a subscriber that is flushed on the way must not be the last to let go.
-        self.out.log.hold(range.chunk);
-        let (mut worst, mut delivered, mut dropped) = (SendStatus::Sent(payload), 0, false);
+        let (mut copies, packed) = (Copies::new(), self.out.is_packed(message));
+        let (mut worst, mut delivered, mut dropped) = (SendStatus::Sent(message.payload.len()), 0, false);
         for subscriber in subscribers {
             if Some(subscriber.key) == except {
                 continue;
             }
             let Some(connection) = self.table.find_mut(subscriber.key) else { continue };
-            let status = self.out.deliver(connection, subscriber.key, range, payload, limit);
+            let status = self.out.deliver(connection, subscriber.key, message, packed, &mut copies, limit);
             if status.is_dropped() {
                 dropped = true;
             } else {
@@ -194,7 +189,7 @@ impl State {
             worst = worst.worst(status);
         }
         self.out.counters.messages_out.add(delivered);
-        self.out.log.release(range.chunk);
+        copies.release(&mut self.out.log);
         if dropped && self.options.close_on_backpressure_limit {
             self.close_over_limit(topic);
         }

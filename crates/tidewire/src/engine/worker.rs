@@ -11,6 +11,7 @@ use tidewire_proto::state::Happening;
 use tidewire_sys::{Endpoint, Event, Interest, Io, ListenOptions, Listening, Socket, Token};
 
 use super::application::{Application, Kind, SendStatus};
+use super::compression::Compress;
 use super::core::Core;
 use super::counters::{Counters, Metrics};
 use super::dialing::{ConnectError, Dial};
@@ -19,6 +20,7 @@ use super::local::{LocalSocket, LocalWorker, opcode};
 use super::mailbox::{Mail, Mailbox};
 use super::options::Options;
 use super::outgoing::Outgoing;
+use super::packing::Outbound;
 use super::state::State;
 use super::table::SocketId;
 use crate::backplane::Link;
@@ -29,12 +31,12 @@ use crate::topics::counts::Counts;
 ///
 /// ```
 /// use std::task::Waker;
-/// use tidewire::SendStatus;
 /// use tidewire::engine::{Group, Kind};
+/// use tidewire::{Compress, SendStatus};
 ///
 /// let group = Group::new(vec![Waker::noop().clone(); 2]);
 /// assert_eq!(group.subscriber_count("news"), 0);
-/// assert_eq!(group.publish("news", Kind::Text, b"nobody listens"), SendStatus::Dropped);
+/// assert_eq!(group.publish("news", Kind::Text, b"nobody listens", Compress::Yes), SendStatus::Dropped);
 /// ```
 #[derive(Clone)]
 pub struct Group(Arc<Shared>);
@@ -76,11 +78,12 @@ impl Group {
     /// Publishes to everybody on a topic. On the thread of one of the workers its subscribers get the message at once, in
     /// order with what they are sent otherwise; the others, and from another thread all, through the workers' mailboxes. The
     /// answer is that of [`Server::publish`](crate::Server::publish).
-    pub fn publish(&self, topic: &str, kind: Kind, payload: &[u8]) -> SendStatus {
+    pub fn publish(&self, topic: &str, kind: Kind, payload: &[u8], compress: Compress) -> SendStatus {
+        let message = Outbound { opcode: opcode(kind), payload, compress };
         if let Some(core) = Core::current().filter(|core| self.owns(core)) {
-            return core.state.borrow_mut().publish(topic, opcode(kind), payload, None);
+            return core.state.borrow_mut().publish(topic, &message, None);
         }
-        match self.0.link.publish(topic, opcode(kind), payload) {
+        match self.0.link.publish(topic, &message) {
             Some(0) | None => SendStatus::Dropped,
             Some(_) => SendStatus::Sent(payload.len()),
         }
@@ -320,11 +323,12 @@ impl Worker {
     /// [`ConnectError::Io`] when the system refuses at once.
     ///
     /// ```
+    /// use tidewire::Options;
     /// use tidewire::engine::{ConnectError, Dial};
     /// use tidewire::sys::{Endpoint, Readiness};
     ///
     /// let endpoint = Endpoint::Unix("nobody listens here".into());
-    /// let dial = Dial::new(endpoint, "localhost", "/", &[], &[])?;
+    /// let dial = Dial::new(endpoint, "localhost", "/", &[], &[], &Options::default())?;
     /// let (_server, mut workers) = tidewire::Server::builder::<()>().embed(vec![Box::new(Readiness::new()?)]);
     /// assert!(matches!(workers[0].connect(dial, None), Err(ConnectError::Io(_))));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -12,6 +12,8 @@ use super::reply::{FetchError, IntoReply};
 use super::run::{Secured, Server};
 use super::upgrade::Upgrader;
 use super::ws::{Panic, Ws};
+#[cfg(feature = "deflate")]
+use crate::engine::Deflate;
 use crate::engine::{Message, Options, Worker};
 use crate::http::{Request, Response};
 
@@ -198,6 +200,25 @@ impl<T: 'static> Builder<T> {
     /// Whether a peer over that limit is cut off when a message is dropped, with 1006 for `close`. Default false.
     pub fn close_on_backpressure_limit(mut self, close: bool) -> Self {
         self.options.close_on_backpressure_limit = close;
+        self
+    }
+
+    /// Whether and how messages are compressed, where the client offers it: `true` (shared), a
+    /// [`Compressor`](crate::Compressor), or one for each direction. Default: not.
+    ///
+    /// ```
+    /// use tidewire::{Compress, Server, Upgrade};
+    ///
+    /// let server = Server::builder()
+    ///     .fetch(|req, server| async move { server.upgrade(&req, Upgrade::new(())) })
+    ///     .message(|ws, message| { ws.send_with(message, Compress::Yes); })
+    ///     .per_message_deflate(true)
+    ///     .bind("127.0.0.1:0")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "deflate")]
+    pub fn per_message_deflate(mut self, deflate: impl Into<Deflate>) -> Self {
+        self.options.per_message_deflate = deflate.into();
         self
     }
 

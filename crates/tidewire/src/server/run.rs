@@ -13,7 +13,7 @@ use super::bind::Seat;
 use super::builder::Builder;
 use super::handlers::{Handlers, Typed};
 use crate::engine::mailbox::Mail;
-use crate::engine::{Application, Group, Metrics, Options, Payload, SendStatus, Worker, WorkerError};
+use crate::engine::{Application, Compress, Group, Metrics, Options, Payload, SendStatus, Worker, WorkerError};
 
 /// A server: bound, and running once [`Server::run`] or [`Server::start`] was called. Clones are the same server, and may be
 /// used on any thread, also inside its handlers. Dropping it stops nothing; [`Server::stop`] does.
@@ -205,7 +205,13 @@ impl Server {
     /// # Ok::<(), tidewire::BindError>(())
     /// ```
     pub fn publish(&self, topic: &str, message: impl Payload) -> SendStatus {
-        self.0.group.publish(topic, message.kind(), message.bytes())
+        self.publish_with(topic, message, Compress::Yes)
+    }
+
+    /// As [`Server::publish`], compressed or not: see [`Compress`]. Where compression was agreed on, `publish` itself does
+    /// compress, as in Bun.
+    pub fn publish_with(&self, topic: &str, message: impl Payload, compress: Compress) -> SendStatus {
+        self.0.group.publish(topic, message.kind(), message.bytes(), compress)
     }
 
     /// How many sockets are subscribed to a topic, on all workers.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::run::Server;
 use crate::engine::local::RemoteSocket;
 use crate::engine::mailbox::Mail;
-use crate::engine::{LocalSocket, Payload, SocketError};
+use crate::engine::{Compress, LocalSocket, Payload, SocketError};
 
 /// A WebSocket of a server, with the data that its upgrade attached.
 ///
@@ -181,15 +181,26 @@ impl<T> fmt::Debug for Ws<T> {
 pub struct Handle(RemoteSocket);
 
 impl Handle {
-    /// Has a message sent. `false` when the worker's mailbox is full: it is far behind.
+    /// Has a message sent as it is. `false` when the worker's mailbox is full: it is far behind.
     pub fn send(&self, message: impl Payload) -> bool {
-        self.0.mailbox.post(Mail::Send(self.0.id, message.kind(), message.bytes().to_vec()))
+        self.send_with(message, Compress::No)
+    }
+
+    /// Has a message sent, compressed or not.
+    pub fn send_with(&self, message: impl Payload, compress: Compress) -> bool {
+        self.0.mailbox.post(Mail::Send(self.0.id, message.kind(), message.bytes().to_vec(), compress))
     }
 
     /// Has a message published, as the socket's own [`publish`](LocalSocket::publish): this socket is left out. `false` when the
     /// worker's mailbox is full.
     pub fn publish(&self, topic: &str, message: impl Payload) -> bool {
-        self.0.mailbox.post(Mail::PublishFrom(self.0.id, topic.into(), message.kind(), message.bytes().to_vec()))
+        self.publish_with(topic, message, Compress::No)
+    }
+
+    /// Has a message published, compressed or not.
+    pub fn publish_with(&self, topic: &str, message: impl Payload, compress: Compress) -> bool {
+        let (kind, bytes) = (message.kind(), message.bytes().to_vec());
+        self.0.mailbox.post(Mail::PublishFrom(self.0.id, topic.into(), kind, bytes, compress))
     }
 
     /// Has the socket closed; `Ok(false)` when the worker's mailbox is full.

@@ -60,7 +60,7 @@ fn row_02_such_lists_cost_the_handshake_nothing_but_their_bytes() {
             let mut out = Vec::with_capacity(1024);
             let cost = measure(|| {
                 let offer = server::check(&Method::GET, Version::HTTP_11, &headers).expect("the rest of the request is right");
-                server::write_response(&mut out, &offer, None, &application).expect("there is a subprotocol or none");
+                server::write_response(&mut out, &offer, None, None, &application).expect("there is a subprotocol or none");
                 let mut protocols = offer.protocols();
                 protocols.by_ref().for_each(drop);
                 let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
@@ -93,7 +93,7 @@ fn row_08_cr_lf_and_nul_from_the_application_are_refused_and_nothing_is_sent() {
         assert_eq!(refused, Err(UsageError::HeaderValue("x-a".into())));
         assert_eq!(Request::new("h", "/", &key).header(bad, "a").write(&mut out), Err(UsageError::HeaderName(bad.into())));
         assert_eq!(Request::new("h", "/", &key).protocol(bad).write(&mut out), Err(UsageError::Protocol(bad.into())));
-        let refused = server::write_response(&mut out, &offer, Some(bad), &HeaderMap::new());
+        let refused = server::write_response(&mut out, &offer, Some(bad), None, &HeaderMap::new());
         assert_eq!(refused, Err(UsageError::Protocol(bad.into())));
         assert_eq!(out, b"");
     }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod compression;
 mod frames;
 mod handshake;
 mod memory;

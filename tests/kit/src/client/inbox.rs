@@ -1,5 +1,6 @@
 //! What the server sends, judged by RFC 6455 and put together.
 
+use super::deflate::Codec;
 use super::frame::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, RSV1, TEXT};
 
 /// A message.
@@ -9,7 +10,8 @@ pub enum Message {
     Text(String),
     /// Bytes.
     Binary(Vec<u8>),
-    /// A message with RSV1 set, where permessage-deflate was agreed on: its opcode and its compressed bytes.
+    /// A message with RSV1 set, where permessage-deflate was agreed on and the client does not decompress: its opcode and its
+    /// compressed bytes.
     Compressed(u8, Vec<u8>),
 }
 
@@ -25,6 +27,8 @@ pub struct CloseFrame {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     pub(super) compression: bool,
+    /// Reads what is compressed, when the client was asked to.
+    pub(super) codec: Option<Codec>,
     pub(super) messages: Vec<Message>,
     pub(super) frames: Vec<Frame>,
     pub(super) close: Option<CloseFrame>,
@@ -60,8 +64,13 @@ impl Inbox {
             return;
         }
         let opcode = first & 0x0F;
+        let mut compressed = first & RSV1 != 0;
+        if let Some(codec) = self.codec.as_mut().filter(|_| compressed) {
+            bytes = codec.decompress(&bytes);
+            compressed = false;
+        }
         self.messages.push(match opcode {
-            _ if first & RSV1 != 0 => Message::Compressed(opcode, bytes),
+            _ if compressed => Message::Compressed(opcode, bytes),
             TEXT => Message::Text(String::from_utf8(bytes).expect("section 8.1: text must be UTF-8")),
             _ => Message::Binary(bytes),
         });

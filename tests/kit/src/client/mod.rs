@@ -26,6 +26,7 @@
 //! ```
 
 mod accept;
+mod deflate;
 pub mod frame;
 mod inbox;
 #[cfg(test)]
@@ -37,7 +38,7 @@ pub use inbox::{CloseFrame, Message};
 use crate::Random;
 use crate::http::{self, Response};
 use crate::sim::Peer;
-use frame::{BINARY, CLOSE, CONTINUATION, FIN, Frame, Length, PING, PONG, TEXT};
+use frame::{BINARY, CLOSE, CONTINUATION, FIN, Frame, Length, PING, PONG, RSV1, TEXT};
 use inbox::Inbox;
 
 /// A stream of bytes that a client can live on.
@@ -84,13 +85,14 @@ pub struct Upgrade {
     target: String,
     headers: Vec<(String, String)>,
     seed: u64,
+    deflate: bool,
 }
 
 impl Upgrade {
     /// A request for a path, with its query.
     #[must_use]
     pub fn to(target: &str) -> Self {
-        Self { target: target.to_owned(), headers: Vec::new(), seed: 0 }
+        Self { target: target.to_owned(), headers: Vec::new(), seed: 0, deflate: false }
     }
 
     /// Adds a header. `Host`, `Upgrade`, `Connection` and the `Sec-WebSocket-Key` and `-Version` are there already.
@@ -98,6 +100,14 @@ impl Upgrade {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Offers permessage-deflate with parameters (`; NAME=VALUE`, or none). What comes compressed is decompressed, with the
+    /// windows and resets that were agreed on; [`Client::send_compressed`] compresses.
+    #[must_use]
+    pub fn deflate(mut self, parameters: &str) -> Self {
+        self.deflate = true;
+        self.header("Sec-WebSocket-Extensions", &format!("permessage-deflate{parameters}"))
     }
 
     /// The seed of the key and of the masks; 0 without it.
@@ -141,6 +151,7 @@ pub struct Client<W> {
     ended: Option<Ended>,
     automatic: bool,
     close_sent: bool,
+    deflate: bool,
 }
 
 impl<W: Wire> Client<W> {
@@ -159,6 +170,7 @@ impl<W: Wire> Client<W> {
             ended: None,
             automatic: true,
             close_sent: false,
+            deflate: upgrade.deflate,
         }
     }
 
@@ -225,7 +237,9 @@ impl<W: Wire> Client<W> {
         let connection = value("connection").split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
         assert!(connection, "the response's Connection is {:?}", value("connection"));
         assert_eq!(value("sec-websocket-accept"), accept_for(&self.key), "the response's Sec-WebSocket-Accept");
-        self.inbox.compression = value("sec-websocket-extensions").contains("permessage-deflate");
+        let extensions = value("sec-websocket-extensions");
+        self.inbox.compression = extensions.contains("permessage-deflate");
+        self.inbox.codec = (self.deflate && self.inbox.compression).then(|| deflate::Codec::agreed(extensions));
     }
 
     fn take(&mut self, frame: Frame) {
@@ -261,6 +275,23 @@ impl<W: Wire> Client<W> {
             let fin = if index == last { FIN } else { 0 };
             self.send_frame(fin | opcode, fragment);
         }
+    }
+
+    /// Sends a message compressed, in one frame.
+    ///
+    /// # Panics
+    /// When that was not agreed on, with [`Upgrade::deflate`].
+    pub fn send_compressed(&mut self, opcode: u8, payload: &[u8]) {
+        let compressed = self.compress(payload);
+        self.send_frame(FIN | RSV1 | opcode, &compressed);
+    }
+
+    /// What a message is compressed to. It must be sent: later messages may refer to it.
+    ///
+    /// # Panics
+    /// When compression was not agreed on.
+    pub fn compress(&mut self, payload: &[u8]) -> Vec<u8> {
+        self.inbox.codec.as_mut().expect("compression was agreed on").compress(payload)
     }
 
     /// Sends a ping.

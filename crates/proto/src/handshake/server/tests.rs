@@ -31,7 +31,7 @@ fn judge(headers: &HeaderMap) -> Result<Offer, Refusal> {
 
 fn response(offer: &Offer, protocol: Option<&str>, application: Lines<'_>) -> Result<String, UsageError> {
     let mut out = Vec::new();
-    let outcome = write_response(&mut out, offer, protocol, &headers(application));
+    let outcome = write_response(&mut out, offer, protocol, None, &headers(application));
     assert!(outcome.is_ok() || out.is_empty(), "nothing is written in vain");
     outcome.map(|()| String::from_utf8(out).expect("ASCII"))
 }
@@ -44,7 +44,7 @@ fn the_example_of_rfc_6455_section_1_3() {
     request.insert(header::SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static("permessage-deflate"));
     let offer = judge(&request).expect("it is right");
     assert_eq!(offer.protocols().collect::<Vec<_>>(), ["chat", "superchat"]);
-    assert_eq!(offer.extensions().collect::<Vec<_>>(), [b"permessage-deflate"]);
+    assert_eq!(offer.extensions().collect::<Vec<_>>(), ["permessage-deflate"]);
     assert_eq!(
         response(&offer, Some("chat"), &[]).as_deref(),
         Ok("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -1,0 +1,216 @@
+//! Compression as the engine does it: what each connection has agreed on, whose compressor makes its messages, and the
+//! compressors that a worker's connections share. The negotiation and the codec are proto's.
+//!
+//! | | shared | dedicated, or a size |
+//! |---|---|---|
+//! | refers to | nothing before the message | the connection's earlier messages |
+//! | memory | one compressor for each window on a worker, one decompressor | each connection its own, made when first used |
+//! | answer | `server_no_context_takeover`, `client_no_context_takeover` | neither, unless the client asks |
+//! | a publish | is compressed once, for all | the same bytes; the connection's own compressor restarts |
+
+#[cfg(feature = "deflate")]
+mod options;
+#[cfg(feature = "zlib")]
+mod small;
+
+use tidewire_proto::deflate::{Deflater, Inflater};
+use tidewire_proto::extension::{Agreement, Direction, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
+
+use super::options::Options;
+
+#[cfg(feature = "deflate")]
+pub use options::{Compressor, Deflate, ParseCompressorError};
+
+/// Whether a message is compressed, where that was agreed on.
+///
+/// As in Bun 1.4.5, `send` and a socket's `publish` do not compress unless they are asked to, and a server's `publish` does
+/// unless it is asked not to. A message under [`compression_threshold`](super::Options::compression_threshold), or one that a
+/// shared compressor makes no smaller, goes as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Compress {
+    /// As it is.
+    No,
+    /// Compressed.
+    Yes,
+}
+
+impl From<bool> for Compress {
+    fn from(compress: bool) -> Self {
+        if compress { Self::Yes } else { Self::No }
+    }
+}
+
+/// How a connection's messages travel. Four bytes, since every connection has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Compression {
+    pub send: Way,
+    pub receive: Way,
+}
+
+/// How the messages of one direction are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Way {
+    /// Not at all.
+    #[default]
+    Plain,
+    /// By the worker's, within a window of so many bits.
+    Shared(u8),
+    /// By the connection's own, within a window of so many bits.
+    Own(u8),
+}
+
+/// What a connection keeps from message to message, if it does.
+#[derive(Debug, Default)]
+pub(crate) struct Contexts {
+    pub deflater: Option<Box<Deflater>>,
+    pub inflater: Option<Box<Inflater>>,
+}
+
+impl Compression {
+    /// What follows from an agreement, for an endpoint that compresses what it sends or does not.
+    pub fn agreed(agreement: &Agreement, compresses: bool) -> Self {
+        let way = |direction: Direction| match direction.takeover {
+            true => Way::Own(direction.window_bits),
+            false => Way::Shared(direction.window_bits),
+        };
+        Self { send: if compresses { way(agreement.send) } else { Way::Plain }, receive: way(agreement.receive) }
+    }
+}
+
+/// Names one compressed form of a message: that for windows of so many bits.
+///
+/// A distance is always shorter than the message that it lies in. So a message of up to 2^bits bytes, compressed by itself in
+/// the largest window, suits a window of `bits`: small messages have one form, whatever was agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Form(u8);
+
+impl Form {
+    pub fn of(payload: usize, window_bits: u8) -> Self {
+        Self(if payload <= 1 << window_bits { MAX_WINDOW_BITS } else { window_bits })
+    }
+
+    /// A place in a list of [`FORMS`].
+    pub fn index(self) -> usize {
+        usize::from(self.0 - MIN_WINDOW_BITS)
+    }
+}
+
+/// How many forms there are.
+pub(crate) const FORMS: usize = (MAX_WINDOW_BITS - MIN_WINDOW_BITS + 1) as usize;
+
+/// zlib's memory level for compressors that a worker's connections share: its default.
+const SHARED_MEMORY: u8 = 8;
+
+/// A worker's compressors, one for each form that was needed so far, and its decompressor; and how all compressors are made.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    level: i32,
+    /// zlib's memory level for compressors of a connection's own.
+    memory_level: u8,
+    deflaters: [Option<Box<Deflater>>; FORMS],
+    inflater: Option<Box<Inflater>>,
+    /// What connections' own compressors and decompressors make their messages in, one at a time.
+    pub room: Room,
+}
+
+/// Memory that is lent.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    pub deflate: Vec<u8>,
+    pub inflate: Vec<u8>,
+}
+
+impl Shared {
+    /// Compressors made from now on are made so.
+    pub fn configure(&mut self, options: &Options) {
+        if self.level != options.compression_level {
+            self.deflaters = Default::default();
+        }
+        self.level = options.compression_level;
+        self.memory_level = options.memory_level();
+    }
+
+    /// A compressor of a connection's own.
+    pub fn own_deflater(&self, window_bits: u8) -> Option<Box<Deflater>> {
+        new_deflater(Direction { takeover: true, window_bits }, self.level, self.memory_level)
+    }
+
+    /// Takes the compressor for a form out, made now if there was none; [`Shared::put_deflater`] gives it back.
+    pub fn take_deflater(&mut self, form: Form) -> Option<Box<Deflater>> {
+        let level = self.level;
+        let made = || new_deflater(Direction { takeover: false, window_bits: form.0 }, level, SHARED_MEMORY);
+        self.deflaters[form.index()].take().or_else(made)
+    }
+
+    pub fn put_deflater(&mut self, form: Form, deflater: Box<Deflater>) {
+        self.deflaters[form.index()] = Some(deflater);
+    }
+
+    /// Takes the decompressor out, while events are dispatched that borrow from it.
+    pub fn take_inflater(&mut self) -> Option<Box<Inflater>> {
+        self.inflater.take().or_else(|| new_inflater(false))
+    }
+
+    pub fn put_inflater(&mut self, inflater: Box<Inflater>) {
+        self.inflater = Some(inflater);
+    }
+}
+
+/// A decompressor of a connection's own. zlib's is as small as the window; zlib-rs' always has the largest.
+pub(crate) fn own_inflater(window_bits: u8) -> Option<Box<Inflater>> {
+    #[cfg(feature = "zlib")]
+    if window_bits < MAX_WINDOW_BITS {
+        return Some(Box::new(small::inflater(window_bits)));
+    }
+    let _ = window_bits;
+    new_inflater(true)
+}
+
+/// A compressor: of C zlib where that is there, which is faster for one message by itself (zlib-rs clears 128 KiB of its
+/// memory before each) and takes no more memory than its window needs.
+#[cfg(feature = "zlib")]
+fn new_deflater(direction: Direction, level: i32, memory_level: u8) -> Option<Box<Deflater>> {
+    let level = if level == 0 { 1 } else { level };
+    let zlib = small::deflater(direction, level, memory_level);
+    Some(Box::new(zlib.unwrap_or_else(|| Deflater::new(direction, level))))
+}
+
+#[cfg(all(feature = "deflate", not(feature = "zlib")))]
+fn new_deflater(direction: Direction, level: i32, _: u8) -> Option<Box<Deflater>> {
+    Some(Box::new(Deflater::new(direction, if level == 0 { 2 } else { level })))
+}
+
+#[cfg(feature = "deflate")]
+fn new_inflater(takeover: bool) -> Option<Box<Inflater>> {
+    Some(Box::new(Inflater::new(takeover)))
+}
+
+/// Nothing is ever agreed on without the feature.
+#[cfg(not(feature = "deflate"))]
+fn new_deflater(_: Direction, _: i32, _: u8) -> Option<Box<Deflater>> {
+    None
+}
+
+#[cfg(not(feature = "deflate"))]
+fn new_inflater(_: bool) -> Option<Box<Inflater>> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_messages_have_one_form() {
+        for bits in MIN_WINDOW_BITS..=MAX_WINDOW_BITS {
+            assert_eq!(Form::of(256, bits), Form(15));
+            assert_eq!(Form::of((1 << bits) + 1, bits), Form(bits));
+            assert!(Form::of(1 << 20, bits).index() < FORMS);
+        }
+    }
+
+    #[test]
+    fn every_connection_has_one_so_it_is_small() {
+        assert_eq!(size_of::<Compression>(), 4);
+    }
+}
