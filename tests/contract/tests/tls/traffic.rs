@@ -310,7 +310,6 @@ fn a_record_that_was_tampered_with_ends_the_connection_and_what_was_right_is_del
         let failed = clients[0].wire().failed().map(ToString::to_string).unwrap_or_default();
         assert!(failed.contains("BadRecordMac"), "the client is told by an alert: {failed}");
         assert_eq!(world.server.metrics().tls_errors, 1);
-        drop(clients);
-        world.end(Vec::new());
+        world.end_with(Vec::from(clients));
     }
 }
