@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
-use tidewire::{Builder, SendStatus, Ws};
+use tidewire::{Builder, SendStatus, Server, Upgrade, Ws};
 use tidewire_contract::{Notes, World, noting, texts, upgrading};
 use tidewire_kit::client::{Client, Ended, Message};
+use tidewire_kit::for_each_seed;
 use tidewire_kit::sim::{Faults, Peer};
 
 use SendStatus::{Backpressure, Dropped, Sent};
@@ -43,6 +45,30 @@ fn numbers(client: &mut Client<Peer>) -> Vec<usize> {
         other => panic!("text was sent, not {other:?}"),
     };
     client.take_messages().into_iter().map(number).collect()
+}
+
+#[test]
+fn c12_c13_sending_up_to_a_mark_and_going_on_in_drain_never_waits_in_vain() {
+    const MESSAGES: usize = 3000;
+    /// Sends while little waits; what is corked and not offered to the kernel yet does not count.
+    fn pump(ws: &Ws<Cell<usize>>) {
+        while ws.buffered_amount() < 1024 && ws.data().get() < MESSAGES {
+            ws.data().set(ws.data().get() + 1);
+            assert!(!ws.send([7; 100]).is_dropped());
+        }
+    }
+    for_each_seed(100, |seed| {
+        let builder = Server::builder()
+            // The narrowest networks take longer than the idle timeout for all of it.
+            .idle_timeout(Duration::ZERO)
+            .fetch(|req, server| async move { server.upgrade(&req, Upgrade::new(Cell::new(0))) })
+            .open(pump)
+            .drain(pump);
+        let mut world = World::new(seed, Faults::rough(), 1, builder);
+        let mut clients = vec![world.client()];
+        world.until(&mut clients, "every message", |clients| clients[0].messages().len() == MESSAGES);
+        world.end(clients);
+    });
 }
 
 #[test]

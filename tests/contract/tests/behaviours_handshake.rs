@@ -294,6 +294,19 @@ fn c08_frames_with_the_request_or_while_fetch_awaits_come_after_open_in_order() 
 }
 
 #[test]
+fn c08_frames_in_one_piece_with_the_request_need_nothing_after_them() {
+    let notes = Notes::default();
+    let mut world = World::calm(noting(&notes));
+    let mut client = world.client();
+    // The request is on its way already; the network delivers both at once, and nothing else ever comes.
+    client.send_text("first");
+    client.send_text("second");
+    world.settle(&mut []);
+    assert_eq!(notes.all(), ["open", "message first", "message second"]);
+    world.end(vec![client]);
+}
+
+#[test]
 fn c08_what_follows_a_refused_upgrade_is_no_request() {
     let notes = Notes::default();
     let inner = notes.clone();

@@ -292,11 +292,15 @@ impl LocalSocket {
         }
     }
 
-    /// The bytes, frame heads included, that the kernel has not taken (Bun: `getBufferedAmount()`). Within a turn, also those
-    /// that it has not been given yet. Under TLS they are counted as they were before encryption.
+    /// The bytes, frame heads included, that the kernel has been offered and has not taken (Bun: `getBufferedAmount()`). What is
+    /// sent in a turn and not offered yet does not count. Whoever was told of some is owed a `drain`, so that sending up to a
+    /// mark and going on in `drain` never waits in vain. Under TLS they are counted as they were before encryption.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
-        self.core.state.borrow().table.find(self.id).map_or(0, |connection| connection.queued())
+        let mut state = self.core.state.borrow_mut();
+        let Some(connection) = state.table.find_mut(self.id).filter(|connection| connection.flags.stalled) else { return 0 };
+        connection.flags.owes_drain |= connection.is_open();
+        connection.queued()
     }
 
     /// The address at the other end of the connection (Bun: `remoteAddress`); `None` on a unix socket, and once it has ended.
@@ -361,8 +365,7 @@ impl LocalSocket {
     }
 
     /// What [`Handle`](crate::Handle) is made of: [`Ws::handle`](crate::Ws::handle) gives one.
-    #[must_use]
-    pub fn remote(&self) -> RemoteSocket {
+    pub(crate) fn remote(&self) -> RemoteSocket {
         RemoteSocket { mailbox: self.core.mailbox.clone(), id: self.id }
     }
 
