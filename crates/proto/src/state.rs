@@ -3,6 +3,10 @@
 //! One enum of phases, one match over (phase, happening). The pairs that a correct engine cannot produce are listed as
 //! [`IllegalStep`], so that a bug is seen and not acted on. Nothing is done here: a [`Step`] says what to do.
 //!
+//! The roles differ in two things. A server's application is told of the end as soon as it closes (Bun: `close` runs inside
+//! `close()`); a client's when the handshake is over, with what the server answered, as the WHATWG's `close` event is. And who
+//! ends the transport differs (section 7.1.1).
+//!
 //! ```text
 //!            LocalClose                PeerClose, PeerError
 //!   Open ───────────────> CloseSent ──────────────────────────> Ending
@@ -145,28 +149,46 @@ pub const fn step(role: Role, phase: Phase, happening: Happening) -> Result<Step
         }
     }
 
+    /// What a server's application is told when it closes itself, and a client's is not yet.
+    const fn at_once(role: Role, report: Report) -> Report {
+        match role {
+            Role::Server => report,
+            Role::Client => Report::Nothing,
+        }
+    }
+
+    /// What a client's application is told when its own closing is over, and a server's has been before.
+    const fn at_last(role: Role, report: Report) -> Report {
+        match role {
+            Role::Server => Report::Nothing,
+            Role::Client => report,
+        }
+    }
+
     let (next, close, report, transport) = match (phase, happening) {
         (P::Open, H::Message) => {
             return Ok(Step { next: P::Open, deliver: true, close: C::No, report: R::Nothing, transport: T::Keep });
         }
-        (P::Open, H::LocalClose) => (P::CloseSent, C::Send, R::Local, T::Keep),
+        (P::Open, H::LocalClose) => (P::CloseSent, C::Send, at_once(role, R::Local), T::Keep),
         (P::Open, H::LocalTerminate) => (P::Ended, C::No, R::Lost, T::Abort),
         (P::Open, H::PeerClose) => (P::Ending, C::Echo, R::Remote, both_closed(role)),
         // Both roles end it: a peer that failed is not waited for (section 7.1.7).
         (P::Open, H::PeerError) => (P::Ending, C::Send, R::Failed, T::Finish),
         (P::Open, H::EndOfStream | H::Lost) => (P::Ended, C::No, R::Lost, T::Release),
 
-        // Reported when the Close was sent; nothing may follow it (section 5.5.1).
+        // Nothing may follow a Close (section 5.5.1).
         (P::CloseSent, H::Message | H::LocalClose) => (P::CloseSent, C::No, R::Nothing, T::Keep),
-        (P::CloseSent, H::PeerClose) => (P::Ending, C::No, R::Nothing, both_closed(role)),
-        (P::CloseSent, H::PeerError) => (P::Ending, C::No, R::Nothing, T::Finish),
+        (P::CloseSent, H::PeerClose) => (P::Ending, C::No, at_last(role, R::Remote), both_closed(role)),
+        (P::CloseSent, H::PeerError) => (P::Ending, C::No, at_last(role, R::Failed), T::Finish),
+        (P::CloseSent, H::LocalTerminate) => (P::Ended, C::No, at_last(role, R::Lost), T::Abort),
+        (P::CloseSent, H::EndOfStream | H::Lost | H::Deadline) => (P::Ended, C::No, at_last(role, R::Lost), T::Release),
 
         // Calls after the end are safe and do nothing.
         (P::Ending, H::LocalClose) => (P::Ending, C::No, R::Nothing, T::Keep),
         (P::Ended, H::LocalClose | H::LocalTerminate) => (P::Ended, C::No, R::Nothing, T::Keep),
 
-        (P::CloseSent | P::Ending, H::LocalTerminate) => (P::Ended, C::No, R::Nothing, T::Abort),
-        (P::CloseSent | P::Ending, H::EndOfStream | H::Lost | H::Deadline) => (P::Ended, C::No, R::Nothing, T::Release),
+        (P::Ending, H::LocalTerminate) => (P::Ended, C::No, R::Nothing, T::Abort),
+        (P::Ending, H::EndOfStream | H::Lost | H::Deadline) => (P::Ended, C::No, R::Nothing, T::Release),
 
         // The closing deadline runs only while closing.
         (P::Open, H::Deadline)
@@ -218,9 +240,21 @@ mod tests {
     }
 
     #[test]
-    fn the_application_is_told_once_and_as_soon_as_it_closes() {
-        for role in ROLES {
-            walk(role, |_, reports, _, _, step| assert_eq!(reports == 1, step.next != Phase::Open));
+    fn the_application_is_told_once() {
+        // A server's as soon as it closes, a client's as soon as the answer has come.
+        walk(Role::Server, |_, reports, _, _, step| assert_eq!(reports == 1, step.next != Phase::Open));
+        walk(Role::Client, |_, reports, _, _, step| {
+            assert_eq!(reports == 1, !matches!(step.next, Phase::Open | Phase::CloseSent));
+        });
+    }
+
+    #[test]
+    fn a_client_that_closes_is_told_what_became_of_it() {
+        let report = |happening| step(Role::Client, Phase::CloseSent, happening).map(|step| step.report);
+        assert_eq!(report(Happening::PeerClose), Ok(Report::Remote));
+        assert_eq!(report(Happening::PeerError), Ok(Report::Failed));
+        for happening in [Happening::EndOfStream, Happening::Lost, Happening::Deadline, Happening::LocalTerminate] {
+            assert_eq!(report(happening), Ok(Report::Lost));
         }
     }
 

@@ -81,7 +81,7 @@ fn messages_go_both_ways_in_order_and_whole_whatever_the_network_does() {
         }));
         assert_eq!(got.borrow()[0], "welcome");
         assert_eq!(got.borrow()[1..], texts);
-        assert_eq!(*ended.borrow(), Some((1000, "enough".to_owned())));
+        assert_eq!(*ended.borrow(), Some((1000, String::new())));
     });
 }
 
@@ -154,15 +154,62 @@ fn c29_a_handshake_that_is_not_what_was_asked_for_fails() {
 #[test]
 fn c33_what_a_server_may_not_send_fails_the_connection() {
     let cases: [(&str, &[u8], &str); 3] = [
-        ("a masked frame", b"\x81\x81\0\0\0\0a", "close 1006"),
-        ("bad UTF-8", b"\x81\x01\xff", "close 1006"),
-        ("a reserved opcode", b"\x83\x00", "close 1006"),
+        ("a masked frame", b"\x81\x81\0\0\0\0a", "close 1002 "),
+        ("bad UTF-8", b"\x81\x01\xff", "close 1007 "),
+        ("a reserved opcode", b"\x83\x00", "close 1002 "),
     ];
     for (name, frames, expected) in cases {
         let told = against(1, |key| [good(key).as_bytes(), frames].concat(), Faults::none());
         assert_eq!(told[0], "open", "{name}");
         assert!(told[1].starts_with(expected) && told.len() == 2, "{name}: {told:?}");
     }
+}
+
+/// Connects to a server of raw bytes, closes with 1000, and says what is told when the server then sends these frames and ends.
+fn closing(frames: &[u8]) -> Vec<String> {
+    let network = Network::new(1, Faults::none());
+    let mut listener = network.listen(&anywhere()).unwrap();
+    let told = Told::default();
+    let io = Box::new(network.io());
+    let mut workers = vec![noting(&told).protocol("one").embed(io, listener.local().clone(), "a", "/").unwrap()];
+    let (mut peer, mut request, mut answered, mut after) = (None, Vec::new(), false, Vec::new());
+    network.run(LIMIT, || {
+        turn(&mut workers);
+        if peer.is_none() {
+            peer = listener.accept().ok();
+        }
+        let Some(peer) = &mut peer else { return false };
+        if !answered {
+            request.extend(peer.read());
+            if request.ends_with(b"\r\n\r\n") {
+                answered = true;
+                let text = String::from_utf8(request.clone()).unwrap();
+                let key = text.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+                peer.write(good(key).as_bytes());
+            }
+        } else if after.is_empty() && told.borrow().len() == 1 {
+            workers[0].sockets().next().unwrap().close(1000, "mine").unwrap();
+            assert_eq!(told.borrow().len(), 1, "not inside the call");
+            after.push(());
+        } else if after.len() == 1 && !peer.read().is_empty() {
+            after.push(());
+            peer.write(frames);
+            peer.shutdown();
+        }
+        told.borrow().iter().any(|line| line.starts_with("close"))
+    });
+    told.take()
+}
+
+#[test]
+fn a_client_that_closes_is_told_what_the_server_answered() {
+    assert_eq!(closing(b"\x88\x02\x03\xe8"), ["open", "close 1000"]);
+    assert_eq!(closing(b"\x88\x05\x0f\xa0bye"), ["open", "close 4000 bye"]);
+    assert_eq!(closing(b"\x88\x00"), ["open", "close 1005"]);
+    assert_eq!(closing(b""), ["open", "close 1006"], "it ended without an answer");
+    assert_eq!(closing(b"\x81\x04late\x88\x02\x03\xe8"), ["open", "close 1000"], "what comes late is not delivered");
+    let failed = closing(b"\x83\x00");
+    assert!(failed[1].starts_with("close 1002 "), "{failed:?}");
 }
 
 #[test]

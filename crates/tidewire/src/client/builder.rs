@@ -115,8 +115,10 @@ impl Client {
         self
     }
 
-    /// The connection has ended, or could not be opened (then with 1006): once, and the last call. The codes are those of
-    /// [`Builder::close`](crate::Builder::close).
+    /// The connection has ended, or could not be opened (then with 1006): once, and the last call. After a close of this side
+    /// it comes when the server has answered, with the code of its answer, as a browser's `close` event does (a server's handler
+    /// runs at once); 1006 if there was no answer within `close_timeout`. Where the server broke the protocol the code is that of
+    /// the error, 1002, 1007, 1008 or 1009, as in Bun. All others are those of [`Builder::close`](crate::Builder::close).
     pub fn close(mut self, handler: impl Fn(&LocalSocket, u16, &str) + 'static) -> Self {
         self.handlers.close = Some(Box::new(handler));
         self

@@ -96,11 +96,13 @@ impl Core {
         }
         // Built before, because afterwards the connection and its data may be gone.
         let socket = self.local(id);
+        let client = self.state.borrow().table.find(id).is_some_and(|connection| connection.flags.client);
         let report = self.state.borrow_mut().happen(id, happening, code, reason);
         self.bury();
         let code = match report {
             Report::Nothing => return,
             Report::Local | Report::Remote => code,
+            Report::Failed if client => code,
             Report::Failed | Report::Lost => 1006,
         };
         if report == Report::Lost {

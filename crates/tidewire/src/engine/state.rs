@@ -235,8 +235,10 @@ impl State {
         self.put_close(id, step.close, code, reason);
         if phase == Phase::Open && step.next != Phase::Open {
             self.open -= 1;
-            self.out.counters.ended.add(1);
             self.leave(id);
+        }
+        if step.report != Report::Nothing {
+            self.out.counters.ended.add(1);
         }
         self.end(id, step.next, step.transport);
         step.report
