@@ -38,46 +38,108 @@ function port(options) {
   return number;
 }
 
-/** Where to listen, the limits, and the flags as the engine takes them. */
-function read(options) {
-  if (options === null || typeof options !== "object") throw wrong("its argument", "an object of options", options);
-  const websocket = options.websocket ?? {};
-  if (typeof websocket !== "object") throw wrong("websocket", "an object of handlers and limits", options.websocket);
-  if (typeof options.fetch !== "function") throw wrong("fetch", "a function (request, server)", options.fetch);
-  if (options.tls !== undefined) throw new TypeError("serve: tls is not supported yet");
-  const unix = options.unix;
+const COMPRESSORS = ["disable", "shared", "dedicated", "3KB", "4KB", "8KB", "16KB", "32KB", "64KB", "128KB", "256KB"];
+
+/** How one direction is compressed, by name. */
+function compressor(given, name) {
+  const value = given[name] ?? false;
+  if (typeof value === "boolean") return value ? "shared" : "disable";
+  if (COMPRESSORS.includes(value)) return value;
+  throw wrong(`websocket.perMessageDeflate.${name}`, `a boolean or one of ${COMPRESSORS.join(", ")}`, value);
+}
+
+function compression(websocket) {
+  const value = websocket.perMessageDeflate ?? false;
+  if (typeof value !== "boolean" && typeof value !== "object") {
+    throw wrong("websocket.perMessageDeflate", "a boolean or an object {compress, decompress}", value);
+  }
+  const given = typeof value === "boolean" ? { compress: value, decompress: value } : value;
+  return { compress: compressor(given, "compress"), decompress: compressor(given, "decompress") };
+}
+
+const HANDLERS = ["open", "message", "drain", "close", "ping", "pong", "error"];
+
+/** The handler object and its limits. */
+function webSocket(given) {
+  const websocket = given ?? {};
+  if (typeof websocket !== "object") throw wrong("websocket", "an object of handlers and limits", given);
+  const prefix = "websocket.";
+  return {
+    handlers: Object.fromEntries(HANDLERS.map((name) => [name, handler(websocket, prefix, name)])),
+    socketLimits: {
+      maxPayloadLength: number(websocket, prefix, "maxPayloadLength", 16 * 1024 * 1024, 0, MAX_UINT32),
+      idleTimeout: number(websocket, prefix, "idleTimeout", 120, 0, MAX_UINT32),
+      backpressureLimit: number(websocket, prefix, "backpressureLimit", 1024 * 1024, 0, MAX_UINT32),
+      maxFragments: number(websocket, prefix, "maxFragments", 131072, 1, MAX_UINT32),
+      closeOnBackpressureLimit: boolean(websocket, prefix, "closeOnBackpressureLimit", false),
+      sendPings: boolean(websocket, prefix, "sendPings", true),
+      publishToSelf: boolean(websocket, prefix, "publishToSelf", false),
+      ...compression(websocket),
+    },
+  };
+}
+
+/** The limits of requests. */
+function requestLimits(options, before) {
+  return {
+    httpIdleTimeout: number(options, "", "idleTimeout", before.httpIdleTimeout, 0, MAX_UINT32),
+    maxRequestBodySize: number(options, "", "maxRequestBodySize", before.maxRequestBodySize, 0, Number.MAX_SAFE_INTEGER),
+  };
+}
+
+const REQUEST_LIMITS = { httpIdleTimeout: 10, maxRequestBodySize: 128 * 1024 * 1024 };
+
+/** Where to listen. */
+function place(options) {
+  const { unix } = options;
   if (unix !== undefined && (typeof unix !== "string" || unix === "")) throw wrong("unix", "the path of a socket", unix);
   if (unix !== undefined && (options.port !== undefined || options.hostname !== undefined)) {
     throw new TypeError("serve: unix excludes port and hostname");
   }
   const hostname = options.hostname ?? "0.0.0.0";
   if (typeof hostname !== "string") throw wrong("hostname", "a string", hostname);
-  const flag = (object, prefix, name, fallback, bit) => (boolean(object, prefix, name, fallback) ? bit : 0);
-  const handlers = {};
-  for (const name of ["open", "message", "drain", "close", "ping", "pong", "error"]) {
-    handlers[name] = handler(websocket, "websocket.", name);
-  }
+  return {
+    unix,
+    hostname,
+    port: unix === undefined ? port(options) : 0,
+    reusePort: boolean(options, "", "reusePort", false),
+    ipv6Only: boolean(options, "", "ipv6Only", false),
+  };
+}
+
+function object(options) {
+  if (options === null || typeof options !== "object") throw wrong("its argument", "an object of options", options);
+}
+
+/** The options of serve(). */
+function read(options) {
+  object(options);
+  if (options.tls !== undefined) throw new TypeError("serve: tls is not supported yet");
+  if (typeof options.fetch !== "function") throw wrong("fetch", "a function (request, server)", options.fetch);
   return {
     fetch: options.fetch,
     error: handler(options, "", "error"),
     development: boolean(options, "", "development", false),
-    handlers,
-    hostname,
-    port: unix === undefined ? port(options) : 0,
-    unix,
-    flags:
-      flag(websocket, "websocket.", "closeOnBackpressureLimit", false, 1) |
-      flag(websocket, "websocket.", "sendPings", true, 2) |
-      flag(websocket, "websocket.", "publishToSelf", false, 4) |
-      flag(options, "", "reusePort", false, 8) |
-      flag(options, "", "ipv6Only", false, 16),
-    maxPayloadLength: number(websocket, "websocket.", "maxPayloadLength", 16 * 1024 * 1024, 0, MAX_UINT32),
-    idleTimeout: number(websocket, "websocket.", "idleTimeout", 120, 0, MAX_UINT32),
-    backpressureLimit: number(websocket, "websocket.", "backpressureLimit", 1024 * 1024, 0, MAX_UINT32),
-    httpIdleTimeout: number(options, "", "idleTimeout", 10, 0, MAX_UINT32),
-    maxRequestBodySize: number(options, "", "maxRequestBodySize", 128 * 1024 * 1024, 0, Number.MAX_SAFE_INTEGER),
-    maxFragments: number(websocket, "websocket.", "maxFragments", 131072, 1, MAX_UINT32),
+    place: place(options),
+    requestLimits: requestLimits(options, REQUEST_LIMITS),
+    ...webSocket(options.websocket),
   };
 }
 
-module.exports = { read };
+/** The options of reload(): what is not given stays as it is, and so does the place. */
+function reread(options, before) {
+  object(options);
+  return {
+    ...before,
+    fetch: handler(options, "", "fetch") ?? before.fetch,
+    error: handler(options, "", "error") ?? before.error,
+    development: boolean(options, "", "development", before.development),
+    requestLimits: requestLimits(options, before.requestLimits),
+    ...(options.websocket === undefined ? {} : webSocket(options.websocket)),
+  };
+}
+
+/** All limits, as the engine takes them. */
+const limits = (options) => ({ ...options.socketLimits, ...options.requestLimits });
+
+module.exports = { read, reread, limits };

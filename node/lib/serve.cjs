@@ -3,7 +3,7 @@
 
 const native = require("./native.cjs");
 const { payload, copied, received } = require("./data.cjs");
-const { read } = require("./options.cjs");
+const { read, reread, limits } = require("./options.cjs");
 const { LazyRequest, bodyArrived, flatHeaders, respond } = require("./request.cjs");
 const { ServerWebSocket } = require("./socket.cjs");
 
@@ -39,16 +39,8 @@ class Server {
         // Only where the addon cannot have the runtime do it: see node/src/driver.rs.
         ticks: () => process._tickCallback?.(),
       },
-      options.hostname,
-      options.port,
-      options.unix,
-      options.flags,
-      options.maxPayloadLength,
-      options.idleTimeout,
-      options.backpressureLimit,
-      options.httpIdleTimeout,
-      options.maxRequestBodySize,
-      options.maxFragments,
+      options.place,
+      limits(options),
     );
     this.#port = native.port(this.#number);
     this.#stopped = new Promise((resolve) => {
@@ -61,11 +53,11 @@ class Server {
   }
 
   get hostname() {
-    return this.#options.unix === undefined ? this.#options.hostname : undefined;
+    return this.#options.place.unix === undefined ? this.#options.place.hostname : undefined;
   }
 
   get url() {
-    return new URL(this.#options.unix === undefined ? `http://${this.#authority()}/` : `unix://${this.#options.unix}`);
+    return new URL(this.#options.place.unix === undefined ? `http://${this.#authority()}/` : `unix://${this.#options.place.unix}`);
   }
 
   get protocol() {
@@ -85,14 +77,15 @@ class Server {
   }
 
   #authority() {
-    const { hostname } = this.#options;
+    const { hostname } = this.#options.place;
     const name = hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname.includes(":") ? `[${hostname}]` : hostname;
     return `${name}:${this.#port}`;
   }
 
-  publish(topic, data) {
+  /** Compresses, where that was agreed on, unless it is asked not to: so does Bun. */
+  publish(topic, data, compress = true) {
     if (typeof topic !== "string") throw new TypeError("publish expects a topic: a string");
-    return native.serverPublish(this.#number, topic, payload(data, "publish")) ?? 0;
+    return native.serverPublish(this.#number, topic, payload(data, "publish"), Boolean(compress)) ?? 0;
   }
 
   subscriberCount(topic) {
@@ -123,6 +116,14 @@ class Server {
   stop(force = false) {
     native.stop(this.#number, force ? 0 : PATIENCE);
     return this.#stopped;
+  }
+
+  /** Changes handlers and limits, also for open sockets. What is not given stays. */
+  reload(given) {
+    const options = reread(given, this.#options);
+    native.configure(this.#number, limits(options));
+    this.#options = options;
+    return this;
   }
 
   ref() {

@@ -13,6 +13,17 @@ function topicName(topic, what) {
   return topic;
 }
 
+/** A flag that was given. */
+function isTrue(compress, what) {
+  if (typeof compress !== "boolean") throw new TypeError(`${what} expects its compress to be true or false`);
+  return compress;
+}
+
+function text(data, what) {
+  if (typeof data !== "string") throw new TypeError(`${what} expects a string`);
+  return data;
+}
+
 /** A WebSocket of a server. After its end every call is harmless: 0, false, [] or undefined. */
 class ServerWebSocket {
   /** The number by which the addon knows it; NOBODY once it has ended. */
@@ -52,34 +63,33 @@ class ServerWebSocket {
     return native.subscriptions(this.#seat) ?? [];
   }
 
-  send(data) {
+  send(data, compress) {
+    if (compress !== undefined && isTrue(compress, "send")) return native.sendCompressed(this.#seat, payload(data, "send")) ?? 0;
     if (typeof data === "string") return native.send(this.#seat, data) ?? 0;
     const given = payload(data, "send");
     return (share(given) ? native.sendSmall(this.#seat, given.byteLength) : native.send(this.#seat, given)) ?? 0;
   }
 
-  sendText(data) {
-    if (typeof data !== "string") throw new TypeError("sendText expects a string");
-    return this.send(data);
+  sendText(data, compress) {
+    return this.send(text(data, "sendText"), compress);
   }
 
-  sendBinary(data) {
-    return this.send(bytes(data, "sendBinary"));
+  sendBinary(data, compress) {
+    return this.send(bytes(data, "sendBinary"), compress);
   }
 
-  publish(topic, data) {
+  publish(topic, data, compress) {
     topicName(topic, "publish");
-    const given = payload(data, "publish");
-    return native.publish(this.#seat, topic, given) ?? 0;
+    const compressed = compress !== undefined && isTrue(compress, "publish");
+    return native.publish(this.#seat, topic, payload(data, "publish"), compressed) ?? 0;
   }
 
-  publishText(topic, data) {
-    if (typeof data !== "string") throw new TypeError("publishText expects a string");
-    return this.publish(topic, data);
+  publishText(topic, data, compress) {
+    return this.publish(topic, text(data, "publishText"), compress);
   }
 
-  publishBinary(topic, data) {
-    return this.publish(topic, bytes(data, "publishBinary"));
+  publishBinary(topic, data, compress) {
+    return this.publish(topic, bytes(data, "publishBinary"), compress);
   }
 
   subscribe(topic) {
@@ -110,6 +120,15 @@ class ServerWebSocket {
 
   terminate() {
     native.terminate(this.#seat);
+  }
+
+  /** Reads nothing more from the peer until resume(); its silence counts for the idle timeout. */
+  pause() {
+    native.pause(this.#seat, true);
+  }
+
+  resume() {
+    native.pause(this.#seat, false);
   }
 
   ping(data = "") {

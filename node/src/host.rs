@@ -122,7 +122,7 @@ impl Host {
                     driver.soon();
                 }
             }
-            Err(_) => self.group.stop(patience),
+            Err(_) => self.local.stop(patience),
         }
     }
 

@@ -9,7 +9,8 @@
 //! | [`host`] | one server: its worker, its handles, its end |
 //! | [`application`] | the engine's events as calls of JavaScript |
 //! | [`seats`] | the sockets that JavaScript holds, by number |
-//! | [`calls`] | what JavaScript calls |
+//! | [`calls`] | what JavaScript calls: of servers, requests and sockets |
+//! | [`options`] | limits, as JavaScript gives them |
 //!
 //! `unsafe` is in `napi`, `uv` and `doorbell` only. The logic is the engine's; JavaScript's part (lib/) shapes arguments.
 
@@ -19,5 +20,6 @@ mod doorbell;
 mod driver;
 mod host;
 mod napi;
+mod options;
 mod seats;
 mod uv;

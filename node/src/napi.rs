@@ -401,13 +401,21 @@ impl Value {
             .collect()
     }
 
+    /// A property, or `undefined`.
+    pub fn property(self, env: Env, name: &str) -> Self {
+        let Ok(name) = std::ffi::CString::new(name) else { return env.undefined() };
+        let mut value = ptr::null_mut();
+        // SAFETY: the name lives through the call, which writes one value.
+        let status = unsafe { sys::napi_get_named_property(env.0, self.0, name.as_ptr(), &raw mut value) };
+        if check(status).is_ok() { Self(value) } else { env.undefined() }
+    }
+
     /// A property that is a function, kept alive; `None` when it is something else.
     pub fn function(self, env: Env, name: &str) -> Option<Function> {
-        let name = std::ffi::CString::new(name).ok()?;
-        let (mut value, mut kind, mut reference) = (ptr::null_mut(), 0, ptr::null_mut());
-        // SAFETY: the name lives through the call; the others write what they are asked for.
+        let value = self.property(env, name).0;
+        let (mut kind, mut reference) = (0, ptr::null_mut());
+        // SAFETY: the value is of this scope; each call writes what it is asked for.
         unsafe {
-            check(sys::napi_get_named_property(env.0, self.0, name.as_ptr(), &raw mut value)).ok()?;
             check(sys::napi_typeof(env.0, value, &raw mut kind)).ok()?;
             if kind != sys::ValueType::napi_function {
                 return None;

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidewire_proto::close::{MAX_REASON, may_be_sent};
 use tidewire_proto::state::Happening;
@@ -15,7 +16,8 @@ use super::application::{Kind, Payload, SendStatus};
 use super::compression::Compress;
 use super::connection::Stage;
 use super::core::Core;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mail, Mailbox};
+use super::options::Options;
 use super::packing::Outbound;
 use super::state::Subscription;
 use super::table::SocketId;
@@ -419,6 +421,16 @@ impl LocalWorker {
     /// As [`LocalWorker::publish`], compressed or not: see [`Compress`].
     pub fn publish_with(&self, topic: &str, message: impl Payload, compress: Compress) -> SendStatus {
         self.core.state.borrow_mut().publish(topic, &outbound(&message, compress), None)
+    }
+
+    /// Changes limits, timeouts and habits now, also for the sockets that are open.
+    pub fn configure(&self, options: Options) {
+        self.core.state.borrow_mut().reload(Rc::new(options));
+    }
+
+    /// Has this worker [stop](super::Worker::stop) in the course of its turn, or its next.
+    pub fn stop(&self, patience: Duration) {
+        self.core.mailbox.post(Mail::Stop(patience));
     }
 
     /// Runs a future on this worker, as [`Ws::spawn`](crate::Ws::spawn).

@@ -1,0 +1,147 @@
+//! What JavaScript calls. Arguments have been shaped there; what is checked here is what only the engine knows.
+
+mod requests;
+mod server;
+mod sockets;
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+
+use tidewire::engine::LocalSocket;
+use tidewire::{Kind, Payload, SendStatus, SocketError};
+
+use crate::host::Host;
+use crate::napi::{Callback, Env, Slab, Value};
+use crate::native;
+use crate::seats::Seats;
+
+/// What the addon keeps for one environment.
+#[derive(Default)]
+struct Addon {
+    /// By number; empty once stopped.
+    hosts: RefCell<Vec<Option<Rc<Host>>>>,
+    scratch: RefCell<Vec<u8>>,
+    seats: Rc<Seats>,
+    /// Given by JavaScript before anything else.
+    slab: OnceCell<Rc<Slab>>,
+    /// Some host must be told when JavaScript may have sent.
+    tell: Cell<bool>,
+}
+
+impl Addon {
+    /// JavaScript calls something that may send.
+    fn touched(&self) {
+        if self.tell.get() {
+            self.hosts.borrow().iter().flatten().for_each(|host| host.touched());
+        }
+    }
+
+    /// Gives a host a number: that of one which has stopped, if there is any.
+    fn keep(&self, host: Rc<Host>) -> u32 {
+        let hosts = &mut *self.hosts.borrow_mut();
+        let place = hosts.iter().position(Option::is_none).unwrap_or_else(|| {
+            hosts.push(None);
+            hosts.len() - 1
+        });
+        hosts[place] = Some(host);
+        place as u32
+    }
+}
+
+/// Gives the module its functions.
+pub fn register(env: Env, exports: Value) {
+    env.set_instance(Addon::default());
+    let own: [(&str, Callback); 2] = [("share", share), ("fatal", fatal)];
+    for (name, function) in own.iter().chain(server::FUNCTIONS).chain(requests::FUNCTIONS).chain(sockets::FUNCTIONS) {
+        env.define(exports, name, *function);
+    }
+}
+
+fn host(env: Env, number: Value) -> Option<Rc<Host>> {
+    let addon = env.instance::<Addon>()?;
+    addon.touched();
+    addon.hosts.borrow().get(number.as_u32(env) as usize)?.clone()
+}
+
+/// Calls `with` with the socket of a seat; `with` must not call JavaScript.
+fn with_socket<R>(env: Env, seat: Value, with: impl FnOnce(&LocalSocket) -> R) -> Option<R> {
+    let addon = env.instance::<Addon>()?;
+    addon.touched();
+    addon.seats.with(seat.as_u32(env), with)
+}
+
+/// The socket of a seat, for what may call JavaScript.
+fn socket(env: Env, seat: Value) -> Option<LocalSocket> {
+    let addon = env.instance::<Addon>()?;
+    addon.touched();
+    addon.seats.socket(seat.as_u32(env))
+}
+
+/// Bytes or text of JavaScript's, as a payload.
+struct Data<'a>(Kind, &'a [u8]);
+
+impl Payload for Data<'_> {
+    fn kind(&self) -> Kind {
+        self.0
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.1
+    }
+}
+
+/// Calls `with` with a string as text, or with a view as bytes.
+fn with_data<R>(env: Env, value: Value, with: impl Fn(Data<'_>) -> R) -> Option<R> {
+    let scratch = &mut *env.instance::<Addon>()?.scratch.borrow_mut();
+    value
+        .with_text(env, scratch, |text| with(Data(Kind::Text, text.as_bytes())))
+        .or_else(|| value.with_bytes(env, |bytes| with(Data(Kind::Binary, bytes))))
+}
+
+/// The numbers of the contract. An empty message answers 0 as a dropped one does: so does Bun.
+fn status(env: Env, status: Option<SendStatus>) -> Option<Value> {
+    let number = status.unwrap_or(SendStatus::Dropped).to_number();
+    Some(i32::try_from(number).map_or_else(|_| env.number(number as f64), |small| env.int(small)))
+}
+
+fn text(env: Env, value: Value) -> String {
+    value.as_string(env).unwrap_or_default()
+}
+
+/// Throws what the engine says, as the contract's class of error.
+fn thrown<T>(env: Env, result: Result<T, SocketError>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let class = match error {
+                SocketError::EmptyTopic => "TypeError",
+                _ => "RangeError",
+            };
+            env.throw(class, &error.to_string());
+            None
+        }
+    }
+}
+
+native!(
+    /// share(view): memory for small payloads, before anything else.
+    share,
+    1,
+    |env, [view]| {
+        let shared = view.as_slab(env).map(|slab| env.instance::<Addon>().map(|addon| addon.slab.set(Rc::new(slab))));
+        if shared.is_none() {
+            env.throw("TypeError", "share expects a Uint8Array");
+        }
+        None
+    }
+);
+
+native!(
+    /// fatal(error): the process's uncaught-exception path.
+    fatal,
+    1,
+    |env, [error]| {
+        env.fatal(error);
+        None
+    }
+);
