@@ -1,6 +1,8 @@
 "use strict";
 // The options of serve(): their defaults, and errors that name the option and what was expected.
 
+const { tls } = require("./tls.cjs");
+
 const MAX_UINT32 = 0xffffffff;
 
 function wrong(name, expected, value) {
@@ -114,13 +116,13 @@ function object(options) {
 /** The options of serve(). */
 function read(options) {
   object(options);
-  if (options.tls !== undefined) throw new TypeError("serve: tls is not supported yet");
   if (typeof options.fetch !== "function") throw wrong("fetch", "a function (request, server)", options.fetch);
   return {
     fetch: options.fetch,
     error: handler(options, "", "error"),
     development: boolean(options, "", "development", false),
     place: place(options),
+    tls: tls(options.tls),
     requestLimits: requestLimits(options, REQUEST_LIMITS),
     ...webSocket(options.websocket),
   };

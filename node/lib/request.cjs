@@ -51,7 +51,7 @@ class LazyRequest {
     if (this.#url === undefined) {
       const host = this.headers.get("host") || this.#server.authority;
       // An absolute target names its own host.
-      this.#url = this.#target.startsWith("/") ? `http://${host}${this.#target}` : this.#target;
+      this.#url = this.#target.startsWith("/") ? `${this.#server.protocol}://${host}${this.#target}` : this.#target;
     }
     return this.#url;
   }

@@ -41,6 +41,7 @@ class Server {
       },
       options.place,
       limits(options),
+      options.tls,
     );
     this.#port = native.port(this.#number);
     this.#stopped = new Promise((resolve) => {
@@ -57,11 +58,11 @@ class Server {
   }
 
   get url() {
-    return new URL(this.#options.place.unix === undefined ? `http://${this.#authority()}/` : `unix://${this.#options.place.unix}`);
+    return new URL(this.#options.place.unix === undefined ? `${this.protocol}://${this.#authority()}/` : `unix://${this.#options.place.unix}`);
   }
 
   get protocol() {
-    return "http";
+    return this.#options.tls === undefined ? "http" : "https";
   }
 
   get development() {
@@ -142,7 +143,7 @@ class Server {
   }
 
   #fetch(number, method, target, headers, address, port, hasBody) {
-    const server = { number: this.#number, authority: this.#authority() };
+    const server = { number: this.#number, protocol: this.protocol, authority: this.#authority() };
     const request = new LazyRequest(server, number, method, target, headers, hasBody);
     if (address !== undefined) addresses.set(request, { address, port, family: address.includes(":") ? "IPv6" : "IPv4" });
     const fail = (error) => this.#failed(number, error);

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use tidewire::engine::{Group, LocalWorker, Options, Worker};
 use tidewire::sys::{Endpoint, Io, ListenOptions, Readiness};
+use tidewire::tls::Tls;
 
 use crate::application::JsApplication;
 use crate::driver::Driver;
 use crate::napi::Env;
+use crate::options;
 
 pub struct Host {
     env: Env,
@@ -31,12 +33,16 @@ impl Host {
         endpoint: &Endpoint,
         listen: &ListenOptions,
         options: Options,
+        tls: Option<&Tls>,
         application: Rc<JsApplication>,
     ) -> Result<Rc<Self>, String> {
         let io = Readiness::new().map_err(|error| format!("the system gives no poller: {error}"))?;
         let waker = io.waker();
         let group = Group::new(vec![waker.clone()]);
         let mut worker = Worker::new(Box::new(io), &group, 0, options, application.clone());
+        if let Some(tls) = tls {
+            worker.secure(tls).map_err(|error| options::tls_error(&error))?;
+        }
         let endpoint = worker.listen(endpoint, listen).map_err(|error| match error.kind() {
             std::io::ErrorKind::AddrInUse => format!("Failed to start server. Is {endpoint} in use?"),
             _ => format!("cannot listen on {endpoint}: {error}"),

@@ -386,19 +386,23 @@ impl Value {
         Some(Slab { data: data.cast(), length, _kept: kept })
     }
 
-    /// The strings of an array.
-    pub fn as_strings(self, env: Env) -> Option<Vec<String>> {
+    /// The elements of an array; none of anything else.
+    pub fn elements(self, env: Env) -> Vec<Self> {
         let mut count = 0;
-        // SAFETY: reads one value.
-        check(unsafe { sys::napi_get_array_length(env.0, self.0, &raw mut count) }).ok()?;
-        (0..count)
-            .map(|index| {
-                let mut element = ptr::null_mut();
-                // SAFETY: the index is within the array.
-                check(unsafe { sys::napi_get_element(env.0, self.0, index, &raw mut element) }).ok()?;
-                Value(element).as_string(env)
-            })
-            .collect()
+        // SAFETY: reads one value; another type leaves the 0.
+        unsafe { sys::napi_get_array_length(env.0, self.0, &raw mut count) };
+        let element = |index| {
+            let mut element = ptr::null_mut();
+            // SAFETY: the index is within the array.
+            check(unsafe { sys::napi_get_element(env.0, self.0, index, &raw mut element) }).ok()?;
+            Some(Self(element))
+        };
+        (0..count).map_while(element).collect()
+    }
+
+    /// The strings of an array; `None` when something else is in it.
+    pub fn as_strings(self, env: Env) -> Option<Vec<String>> {
+        self.elements(env).into_iter().map(|element| element.as_string(env)).collect()
     }
 
     /// A property, or `undefined`.

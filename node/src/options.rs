@@ -1,7 +1,8 @@
-//! The limits of a server, out of JavaScript's object. Their names are those of lib/options.cjs, which has checked their types.
+//! The limits of a server and its certificates, out of JavaScript's object. Their names are those of lib/options.cjs, which has checked their types.
 
 use std::time::Duration;
 
+use tidewire::tls::{Certificate, Source, Tls, TlsError};
 use tidewire::{Compressor, Deflate, Options};
 
 use crate::napi::{Env, Value};
@@ -29,4 +30,36 @@ pub fn limits(env: Env, object: Value) -> Result<Options, String> {
         max_request_body: number("maxRequestBodySize") as u64,
         ..Options::default()
     })
+}
+
+/// Reads what lib/tls.cjs has made of `tls`: `{certificates: [{cert, key, passphrase, serverName}], ca: [..], requestCert,
+/// rejectUnauthorized}`; `None` when there is none.
+pub fn tls(env: Env, object: Value) -> Option<Tls> {
+    let bytes = |value: Value| value.with_bytes(env, <[u8]>::to_vec).unwrap_or_default();
+    let mut tls: Option<Tls> = None;
+    for entry in object.property(env, "certificates").elements(env) {
+        let mut certificate = Certificate::bytes(bytes(entry.property(env, "cert")), bytes(entry.property(env, "key")));
+        if let Some(passphrase) = entry.property(env, "passphrase").as_string(env) {
+            certificate = certificate.passphrase(passphrase);
+        }
+        if let Some(name) = entry.property(env, "serverName").as_string(env) {
+            certificate = certificate.server_name(name);
+        }
+        tls = Some(match tls {
+            None => Tls::new(certificate),
+            Some(tls) => tls.certificate(certificate),
+        });
+    }
+    let tls = object.property(env, "ca").elements(env).into_iter().fold(tls?, |tls, ca| tls.ca(Source::Bytes(bytes(ca))));
+    let is = |name| object.property(env, name).is_true(env);
+    Some(tls.request_cert(is("requestCert")).reject_unauthorized(is("rejectUnauthorized")))
+}
+
+/// What is wrong with certificates, with the options' names in JavaScript.
+pub fn tls_error(error: &TlsError) -> String {
+    match error {
+        TlsError::Wrong { option, from, problem } => format!("serve: tls.{option} ({from}): {problem}"),
+        TlsError::Name(name) => format!("serve: tls.serverName: {name:?} is no DNS name, nor `*.` and one"),
+        error => format!("serve: {error}"),
+    }
 }

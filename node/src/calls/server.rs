@@ -26,16 +26,17 @@ pub(super) const FUNCTIONS: &[(&str, Callback)] = &[
 ];
 
 native!(
-    /// create(callbacks, place, limits): the number of a new server. A place has `hostname`, `port`, `unix`, `reusePort` and
-    /// `ipv6Only`; limits are described in `options`.
+    /// create(callbacks, place, limits, tls): the number of a new server. A place has `hostname`, `port`, `unix`, `reusePort` and
+    /// `ipv6Only`; limits and TLS are described in `options`.
     create,
-    3,
-    |env, [callbacks, place, limits]| {
+    4,
+    |env, [callbacks, place, limits, tls]| {
         let Some(callbacks) = Callbacks::from(env, callbacks) else {
             env.throw("TypeError", "a callback is missing");
             return None;
         };
         let options = thrown(env, options::limits(env, limits))?;
+        let tls = options::tls(env, tls);
         let endpoint = thrown(env, endpoint(env, place))?;
         let listen = ListenOptions {
             reuse_port: place.property(env, "reusePort").is_true(env),
@@ -44,7 +45,7 @@ native!(
         };
         let addon = env.instance::<Addon>()?;
         let application = JsApplication::new(env, callbacks, addon.seats.clone(), addon.slab.get()?.clone());
-        match Host::open(env, &endpoint, &listen, options, application) {
+        match Host::open(env, &endpoint, &listen, options, tls.as_ref(), application) {
             Ok(host) => {
                 addon.tell.set(addon.tell.get() || host.must_be_told());
                 Some(env.uint(addon.keep(host)))
