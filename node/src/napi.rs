@@ -297,6 +297,13 @@ impl Value {
         self.0
     }
 
+    fn kind(self, env: Env) -> sys::napi_valuetype {
+        let mut kind = sys::ValueType::napi_undefined;
+        // SAFETY: reads one value.
+        unsafe { sys::napi_typeof(env.0, self.0, &raw mut kind) };
+        kind
+    }
+
     /// A number, or 0.
     pub fn as_f64(self, env: Env) -> f64 {
         let mut number = 0.0;
@@ -405,8 +412,11 @@ impl Value {
         self.elements(env).into_iter().map(|element| element.as_string(env)).collect()
     }
 
-    /// A property, or `undefined`.
+    /// A property of an object, or `undefined`. (Asking what is no object would throw.)
     pub fn property(self, env: Env, name: &str) -> Self {
+        if self.kind(env) != sys::ValueType::napi_object {
+            return env.undefined();
+        }
         let Ok(name) = std::ffi::CString::new(name) else { return env.undefined() };
         let mut value = ptr::null_mut();
         // SAFETY: the name lives through the call, which writes one value.
@@ -416,16 +426,13 @@ impl Value {
 
     /// A property that is a function, kept alive; `None` when it is something else.
     pub fn function(self, env: Env, name: &str) -> Option<Function> {
-        let value = self.property(env, name).0;
-        let (mut kind, mut reference) = (0, ptr::null_mut());
-        // SAFETY: the value is of this scope; each call writes what it is asked for.
-        unsafe {
-            check(sys::napi_typeof(env.0, value, &raw mut kind)).ok()?;
-            if kind != sys::ValueType::napi_function {
-                return None;
-            }
-            check(sys::napi_create_reference(env.0, value, 1, &raw mut reference)).ok()?;
+        let value = self.property(env, name);
+        if value.kind(env) != sys::ValueType::napi_function {
+            return None;
         }
+        let mut reference = ptr::null_mut();
+        // SAFETY: the value is of this scope; the call writes one reference.
+        check(unsafe { sys::napi_create_reference(env.0, value.0, 1, &raw mut reference) }).ok()?;
         Some(Function { env, reference })
     }
 }
