@@ -21,9 +21,9 @@ function copied(length) {
   return buffer;
 }
 
-const KINDS = "a string, Buffer, ArrayBuffer, SharedArrayBuffer, TypedArray or DataView";
+const KINDS = "a string, Buffer, ArrayBuffer, SharedArrayBuffer, TypedArray, DataView or Blob";
 
-/** A string, or a view on the bytes. Throws a TypeError that says what was wrong. */
+/** A string, or a view on the bytes; a Blob must have been seen to before. Throws a TypeError that says what was wrong. */
 function payload(data, what) {
   if (typeof data === "string" || data instanceof Uint8Array) return data;
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
@@ -32,8 +32,9 @@ function payload(data, what) {
   throw new TypeError(`${what} expects ${KINDS}, not ${data === null ? "null" : typeof data}`);
 }
 
-/** As payload, but bytes only. */
+/** As payload, but bytes only, or a Blob. */
 function bytes(data, what) {
+  if (data instanceof Blob) return data;
   const given = payload(data, what);
   return typeof given === "string" ? Buffer.from(given) : given;
 }

@@ -2,6 +2,7 @@
 // serve(): a server of the engine, and the calls between it and the application.
 
 const native = require("./native.cjs");
+const { waits, later } = require("./blobs.cjs");
 const { payload, copied, received } = require("./data.cjs");
 const { read, reread, limits } = require("./options.cjs");
 const { LazyRequest, bodyArrived, flatHeaders, respond } = require("./request.cjs");
@@ -86,6 +87,10 @@ class Server {
   /** Compresses, where that was agreed on, unless it is asked not to: so does Bun. */
   publish(topic, data, compress = true) {
     if (typeof topic !== "string") throw new TypeError("publish expects a topic: a string");
+    if (data instanceof Blob || waits(this)) {
+      const act = (given) => native.serverPublish(this.#number, topic, given, Boolean(compress));
+      return later(this, data instanceof Blob ? data : payload(data, "publish"), act);
+    }
     return native.serverPublish(this.#number, topic, payload(data, "publish"), Boolean(compress)) ?? 0;
   }
 

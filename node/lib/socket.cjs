@@ -2,8 +2,11 @@
 // ServerWebSocket: an object of JavaScript's for each socket of the engine.
 
 const native = require("./native.cjs");
+const { waits, closes, later, last } = require("./blobs.cjs");
 const { share, payload, bytes, isBinaryType } = require("./data.cjs");
 
+const OPEN = 1;
+const CLOSING = 2;
 const CLOSED = 3;
 /** A number that no socket has: the addon does nothing, and answers undefined. */
 const NOBODY = -1;
@@ -43,7 +46,8 @@ class ServerWebSocket {
   }
 
   get readyState() {
-    return native.readyState(this.#seat) ?? CLOSED;
+    const state = native.readyState(this.#seat) ?? CLOSED;
+    return state === OPEN && closes(this) ? CLOSING : state;
   }
 
   get remoteAddress() {
@@ -63,11 +67,22 @@ class ServerWebSocket {
     return native.subscriptions(this.#seat) ?? [];
   }
 
+  /** A Blob, and what follows one that is still being read, is sent later; the answer is its length. */
   send(data, compress) {
-    if (compress !== undefined && isTrue(compress, "send")) return native.sendCompressed(this.#seat, payload(data, "send")) ?? 0;
+    const compressed = compress !== undefined && isTrue(compress, "send");
+    if (data instanceof Blob || waits(this)) return this.#later(data, "send", (given) => this.#send(given, compressed));
+    return this.#send(payload(data, "send"), compressed);
+  }
+
+  #send(data, compressed) {
+    if (compressed) return native.sendCompressed(this.#seat, data) ?? 0;
     if (typeof data === "string") return native.send(this.#seat, data) ?? 0;
-    const given = payload(data, "send");
-    return (share(given) ? native.sendSmall(this.#seat, given.byteLength) : native.send(this.#seat, given)) ?? 0;
+    return (share(data) ? native.sendSmall(this.#seat, data.byteLength) : native.send(this.#seat, data)) ?? 0;
+  }
+
+  #later(data, what, act) {
+    if (native.readyState(this.#seat) !== OPEN) return 0;
+    return later(this, data instanceof Blob ? data : payload(data, what), act);
   }
 
   sendText(data, compress) {
@@ -81,6 +96,9 @@ class ServerWebSocket {
   publish(topic, data, compress) {
     topicName(topic, "publish");
     const compressed = compress !== undefined && isTrue(compress, "publish");
+    if (data instanceof Blob || waits(this)) {
+      return this.#later(data, "publish", (given) => native.publish(this.#seat, topic, given, compressed));
+    }
     return native.publish(this.#seat, topic, payload(data, "publish"), compressed) ?? 0;
   }
 
@@ -112,10 +130,13 @@ class ServerWebSocket {
     return callback(this);
   }
 
+  /** The close handler runs inside the call; but behind Blobs that are still being read it waits, like what was sent. */
   close(code = 1000, reason = "") {
     if (typeof code !== "number") throw new TypeError("close expects a number as its code");
     if (typeof reason !== "string") throw new TypeError("close expects a string as its reason");
-    native.close(this.#seat, code, reason);
+    if (!waits(this)) return native.close(this.#seat, code, reason);
+    native.checkClose(code, reason);
+    last(this, () => native.close(this.#seat, code, reason));
   }
 
   terminate() {
@@ -132,13 +153,19 @@ class ServerWebSocket {
   }
 
   ping(data = "") {
-    const given = payload(data, "ping");
-    return native.control(this.#seat, true, given) ?? 0;
+    return this.#control(data, "ping", true);
   }
 
   pong(data = "") {
-    const given = payload(data, "pong");
-    return native.control(this.#seat, false, given) ?? 0;
+    return this.#control(data, "pong", false);
+  }
+
+  #control(data, what, ping) {
+    const act = (given) => native.control(this.#seat, ping, given) ?? 0;
+    if (!(data instanceof Blob) && !waits(this)) return act(payload(data, what));
+    const given = data instanceof Blob ? data : payload(data, what);
+    native.checkControl(typeof given === "string" ? Buffer.byteLength(given) : (given.size ?? given.byteLength));
+    return this.#later(given, what, act);
   }
 
   getBufferedAmount() {

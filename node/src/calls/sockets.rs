@@ -1,7 +1,7 @@
 //! What JavaScript calls of a socket.
 
 use tidewire::Compress;
-use tidewire::engine::LocalSocket;
+use tidewire::engine::{LocalSocket, check_close, check_control};
 
 use super::{Addon, Data, socket, status, text, thrown, with_data, with_socket};
 use crate::napi::Callback;
@@ -17,8 +17,10 @@ pub(super) const FUNCTIONS: &[(&str, Callback)] = &[
     ("isSubscribed", is_subscribed),
     ("subscriptions", subscriptions),
     ("close", close),
+    ("checkClose", check_close_arguments),
     ("terminate", terminate),
     ("control", control),
+    ("checkControl", check_control_length),
     ("pause", pause),
     ("readyState", ready_state),
     ("bufferedAmount", buffered_amount),
@@ -114,6 +116,27 @@ native!(
     |env, [seat, code, reason]| {
         let code = u16::try_from(code.as_u32(env)).unwrap_or(u16::MAX);
         thrown(env, socket(env, seat)?.close(code, &text(env, reason)));
+        None
+    }
+);
+
+native!(
+    /// checkClose(code, reason): throws what `close` would.
+    check_close_arguments,
+    2,
+    |env, [code, reason]| {
+        let code = u16::try_from(code.as_u32(env)).unwrap_or(u16::MAX);
+        thrown(env, check_close(code, &text(env, reason)));
+        None
+    }
+);
+
+native!(
+    /// checkControl(length): throws what `control` would for so many bytes.
+    check_control_length,
+    1,
+    |env, [length]| {
+        thrown(env, check_control(length.as_u32(env) as usize));
         None
     }
 );

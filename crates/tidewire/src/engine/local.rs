@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidewire_proto::close::{MAX_REASON, may_be_sent};
+use tidewire_proto::frame::MAX_CONTROL;
 use tidewire_proto::state::Happening;
 use tidewire_proto::{Opcode, UsageError};
 
@@ -104,8 +105,16 @@ pub(crate) fn outbound(message: &impl Payload, compress: Compress) -> Outbound<'
     Outbound { opcode: opcode(message.kind()), payload: message.bytes(), compress }
 }
 
-/// Whether an application may close with this.
-pub(crate) fn check_close(code: u16, reason: &str) -> Result<(), SocketError> {
+/// Whether an application may close with this: what [`LocalSocket::close`] asks first, for those who close later.
+///
+/// # Errors
+/// As [`LocalSocket::close`].
+///
+/// ```
+/// use tidewire::engine::check_close;
+/// assert!(check_close(1000, "done").is_ok() && check_close(1006, "").is_err());
+/// ```
+pub fn check_close(code: u16, reason: &str) -> Result<(), SocketError> {
     if !may_be_sent(code) {
         return Err(UsageError::CloseCode(code).into());
     }
@@ -113,6 +122,14 @@ pub(crate) fn check_close(code: u16, reason: &str) -> Result<(), SocketError> {
         return Err(UsageError::CloseReasonTooLong(reason.len()).into());
     }
     Ok(())
+}
+
+/// Whether a ping or a pong may carry so many bytes: what [`LocalSocket::ping`] asks first, for those who ping later.
+///
+/// # Errors
+/// Over 125.
+pub fn check_control(length: usize) -> Result<(), SocketError> {
+    if length > MAX_CONTROL { Err(UsageError::ControlTooLong(length).into()) } else { Ok(()) }
 }
 
 impl LocalSocket {
@@ -277,9 +294,7 @@ impl LocalSocket {
     }
 
     fn control(&self, opcode: Opcode, data: &[u8]) -> Result<SendStatus, SocketError> {
-        if data.len() > 125 {
-            return Err(UsageError::ControlTooLong(data.len()).into());
-        }
+        check_control(data.len())?;
         Ok(self.core.state.borrow_mut().control(self.id, opcode, data))
     }
 

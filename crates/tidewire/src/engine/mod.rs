@@ -44,7 +44,7 @@ pub use compression::{Compressor, Deflate, ParseCompressorError};
 pub(crate) use core::Core;
 pub use counters::Metrics;
 pub use dialing::{ConnectError, Dial};
-pub use local::{LocalSocket, LocalWorker, ReadyState, SocketError};
+pub use local::{LocalSocket, LocalWorker, ReadyState, SocketError, check_close, check_control};
 pub use options::Options;
 pub use table::SocketId;
 pub use worker::{Group, Worker, WorkerError};
