@@ -2,8 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+mod announced;
 mod bench;
+mod conformance;
 mod failure;
+mod needs;
 mod node;
 mod process;
 mod test;
@@ -32,6 +35,8 @@ enum Command {
     Tidy,
     /// Builds the Node-API addon and puts it in its place in node/
     Node(node::Options),
+    /// Runs the Autobahn test suite against the server and the client
+    Conformance(conformance::Options),
     /// Measures; see `cargo xtask bench --help`
     Bench(bench::Options),
 }
@@ -54,6 +59,7 @@ fn run(command: &Command) -> Result {
         Command::Test(options) => test::run(&workspace, options),
         Command::Tidy => tidy::run(&workspace),
         Command::Node(options) => node::run(&workspace, options).map(drop),
+        Command::Conformance(options) => conformance::run(&workspace, options),
         Command::Bench(options) => bench::run(&workspace, options),
     }
 }

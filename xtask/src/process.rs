@@ -73,13 +73,14 @@ impl Running {
         }
     }
 
-    fn end(&mut self) {
+    /// Asks it to end and waits until it has; after that long it is ended.
+    pub fn end_within(&mut self, patience: Duration) {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
         ask_to_end(&self.child);
         let asked = Instant::now();
-        while asked.elapsed() < GRACE {
+        while asked.elapsed() < patience {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;
             }
@@ -92,7 +93,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.end();
+        self.end_within(GRACE);
     }
 }
 

@@ -1,6 +1,7 @@
-//! Conformance: the [Autobahn test suite](https://github.com/crossbario/autobahn-testsuite) against `tidewire echo --compress`.
+//! Conformance: the [Autobahn test suite](https://github.com/crossbario/autobahn-testsuite) against `tidewire echo --compress`, whose
+//! compression is C zlib's, and against the program `autobahn-client` of this package, whose compression is zlib-rs'.
 //!
-//! No case is left out: of all 517, none may fail, be unimplemented or non-strict, or end with an unclean close. The suite needs a Python 2 and is
-//! run by hand for now; a command of its own is still to come.
+//! No case is left out: of all 517, none may fail, be unimplemented or non-strict, or end with an unclean close. `cargo xtask
+//! conformance` runs them, and `cargo xtask test` the quick ones.
 
 #![forbid(unsafe_code)]

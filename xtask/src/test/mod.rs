@@ -2,7 +2,6 @@
 //!
 //! It builds and tests in one profile, lets every runner print its own results, and says at the end how each step went.
 
-mod needs;
 mod steps;
 
 use std::time::{Duration, Instant};
@@ -35,6 +34,8 @@ enum Group {
     Node,
     /// The chat room in Chromium
     Browser,
+    /// The quick cases of the Autobahn test suite
+    Conformance,
 }
 
 impl Options {

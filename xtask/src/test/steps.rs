@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Group, Outcome, PROFILE, Step, needs};
+use super::{Group, Outcome, PROFILE, Step};
 use crate::failure::{Context, Failure, Result};
 use crate::workspace::Workspace;
-use crate::{node, process, tidy};
+use crate::{conformance, needs, node, process, tidy};
 
 pub const ALL: &[Step] = &[
     Step { name: "format", group: Group::Lint, run: format },
@@ -17,6 +17,7 @@ pub const ALL: &[Step] = &[
     Step { name: "doc examples", group: Group::Rust, run: doc_examples },
     Step { name: "node", group: Group::Node, run: node_package },
     Step { name: "browser", group: Group::Browser, run: browser },
+    Step { name: "conformance", group: Group::Conformance, run: |workspace| conformance::quick(workspace).map(passed) },
 ];
 
 fn passed(_: ()) -> Outcome {
@@ -42,11 +43,16 @@ fn build(workspace: &Workspace) -> Result<Outcome> {
 }
 
 fn tests(workspace: &Workspace) -> Result<Outcome> {
-    if needs::nextest() {
-        cargo(workspace, &["nextest", "run", "--workspace", "--cargo-profile", PROFILE, "--no-fail-fast"])
-    } else {
-        cargo(workspace, &["test", "--workspace", "--lib", "--bins", "--tests", "--profile", PROFILE, "--no-fail-fast"])
-    }
+    // By hand a test without its program is left out; here it is there.
+    needs::python()?;
+    ["curl", "openssl"].into_iter().try_for_each(needs::program)?;
+    let arguments: &[&str] = match needs::nextest() {
+        true => &["nextest", "run", "--workspace", "--cargo-profile", PROFILE, "--no-fail-fast"],
+        false => &["test", "--workspace", "--lib", "--bins", "--tests", "--profile", PROFILE, "--no-fail-fast"],
+    };
+    let mut cargo = process::cargo();
+    cargo.current_dir(&workspace.root).args(arguments).env("TIDEWIRE_REQUIRE_PROGRAMS", "1");
+    process::run(&mut cargo).map(passed)
 }
 
 /// What the workspace's own build leaves out. There the command's features are everybody's, so compression is C zlib's; here it is

@@ -65,12 +65,30 @@ pub fn chromium() -> Result {
     if CHROMIUM.iter().any(|name| process::on_path(name).is_some()) {
         return Ok(());
     }
-    let how = "Chromium is missing, on Debian: apt-get install chromium";
+    package("Chromium", "chromium")
+}
+
+/// Finds a Python 3 that can make environments of its own, each with its pip; on Debian, root installs it.
+pub fn python() -> Result {
+    if process::works(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
+        return Ok(());
+    }
+    package("Python 3 with its module venv", "python3-venv")
+}
+
+/// Finds a program; on Debian, root installs its package, which has the same name.
+pub fn program(name: &str) -> Result {
+    if process::on_path(name).is_some() { Ok(()) } else { package(name, name) }
+}
+
+/// Installs a Debian package, or says how to.
+fn package(what: &str, package: &str) -> Result {
+    let how = format!("{what} is missing, on Debian: apt-get install {package}");
     if !is_root() || process::on_path("apt-get").is_none() {
         return Err(Failure::new(how));
     }
     apt_get(&["update", "-qq"])?;
-    apt_get(&["install", "-y", "-qq", "--no-install-recommends", "chromium"]).context(how)
+    apt_get(&["install", "-y", "-qq", "--no-install-recommends", package]).context(how)
 }
 
 fn apt_get(arguments: &[&str]) -> Result {
