@@ -114,8 +114,8 @@ impl Message {
         let mut growing = Growing { body: &mut self.body, max_message };
         match (self.packed, inflater) {
             (Packed::Not, _) => {}
-            (Packed::Own, Some(own)) => own.end(max_message, &mut growing)?,
-            (Packed::Leased(mut leased), _) => leased.end(max_message, &mut growing)?,
+            (Packed::Own, Some(own)) => own.end(&mut growing)?,
+            (Packed::Leased(mut leased), _) => leased.end(&mut growing)?,
             (Packed::Waiting(waiting), Some(shared)) => return shared.message(growing.body.opcode(), &waiting, max_message),
             (Packed::Own | Packed::Waiting(_), None) => return Err(PeerError::ReservedBits),
         }

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 
 use libz_sys::{
-    Z_BUF_ERROR, Z_DEFAULT_STRATEGY, Z_DEFLATED, Z_OK, Z_STREAM_END, Z_SYNC_FLUSH, deflate, deflateEnd, deflateInit2_,
+    Z_BLOCK, Z_BUF_ERROR, Z_DEFAULT_STRATEGY, Z_DEFLATED, Z_OK, Z_STREAM_END, Z_SYNC_FLUSH, deflate, deflateEnd, deflateInit2_,
     deflateReset, inflate, inflateEnd, inflateInit2_, inflateReset, uInt, z_stream, zlibVersion,
 };
 
@@ -115,6 +115,13 @@ impl Decompressor {
         // SAFETY: the stream was initialised by `inflateInit2_`, and has not ended.
         unsafe { step(&mut self.0, input, output, |stream| inflate(stream, Z_SYNC_FLUSH)) }
     }
+
+    /// The same, but no further than to the end of a block: what is behind it is not taken. A call at the end of a block goes to the
+    /// end of the next one.
+    pub fn decompress_block(&mut self, input: &[u8], output: &mut [u8]) -> Step {
+        // SAFETY: the stream was initialised by `inflateInit2_`, and has not ended.
+        unsafe { step(&mut self.0, input, output, |stream| inflate(stream, Z_BLOCK)) }
+    }
 }
 
 impl Drop for Decompressor {
@@ -194,6 +201,21 @@ mod tests {
             Compressor::new(6, 15, 0).is_none() && Compressor::new(6, 15, 10).is_none() && Compressor::new(10, 15, 8).is_none()
         );
         assert!(Decompressor::new(7).is_none() && Decompressor::new(16).is_none());
+    }
+
+    #[test]
+    fn blocks_end_where_they_end() {
+        let mut back = Decompressor::new(15).unwrap();
+        let mut out = [0; 16];
+        // "Hello" in a fixed block, then two empty stored ones and half of a third.
+        let blocks = b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff\x00\x00\x00\xff\xff\x00\x00";
+        let mut at = 0;
+        for (used, made) in [(7, 5), (4, 0), (5, 0), (2, 0)] {
+            let step = back.decompress_block(&blocks[at..], &mut out);
+            assert_eq!(step, Step { used, made, outcome: Outcome::Open }, "at {at}");
+            at += used;
+        }
+        assert_eq!(at, blocks.len());
     }
 
     #[test]

@@ -44,6 +44,10 @@ pub trait RawInflate {
 
     /// Decompresses until the input is used, the output is filled, or the stream ends.
     fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Progress;
+
+    /// The same, but no further than to the end of a block (`Z_BLOCK` of zlib): what is behind it is not taken. A call at the end
+    /// of a block goes to the end of the next one.
+    fn inflate_block(&mut self, input: &[u8], output: &mut [u8]) -> Progress;
 }
 
 /// A compressor of zlib-rs. With 8 bits, that of 9 bits: zlib's distances stay 262 bytes short of the window, so what it
@@ -80,12 +84,20 @@ impl RawInflate for Inflate {
     }
 
     fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Progress {
-        let (used, made) = (self.total_in(), self.total_out());
-        let stream = match self.decompress(input, output, InflateFlush::SyncFlush) {
-            Ok(Status::StreamEnd) => Stream::Ended,
-            Ok(_) => Stream::Open,
-            Err(_) => Stream::Broken,
-        };
-        Progress { used: (self.total_in() - used) as usize, made: (self.total_out() - made) as usize, stream }
+        decompress(self, input, output, InflateFlush::SyncFlush)
     }
+
+    fn inflate_block(&mut self, input: &[u8], output: &mut [u8]) -> Progress {
+        decompress(self, input, output, InflateFlush::Block)
+    }
+}
+
+fn decompress(codec: &mut Inflate, input: &[u8], output: &mut [u8], flush: InflateFlush) -> Progress {
+    let (used, made) = (codec.total_in(), codec.total_out());
+    let stream = match codec.decompress(input, output, flush) {
+        Ok(Status::StreamEnd) => Stream::Ended,
+        Ok(_) => Stream::Open,
+        Err(_) => Stream::Broken,
+    };
+    Progress { used: (codec.total_in() - used) as usize, made: (codec.total_out() - made) as usize, stream }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::mem;
 
-use super::codec::{self, RawInflate, Stream};
+use super::codec::{self, Progress, RawInflate, Stream};
 use super::{Sink, TAIL};
 use crate::error::PeerError;
 use crate::event::Event;
@@ -29,8 +29,7 @@ pub struct Inflater {
 const CHUNK: usize = 16 * 1024;
 /// A larger message is given away with its memory, which is not kept.
 const KEPT: usize = 64 * 1024;
-/// The end of a message, and an empty stored block behind it: at the end of a block these nine bytes make nothing and are
-/// taken whole. Anywhere else they are data, or an error: so a message that was cut off is not taken for a short one.
+/// What a sender has left out of a message, and an empty stored block behind it.
 const END: [u8; 9] = [TAIL[0], TAIL[1], TAIL[2], TAIL[3], 0x00, TAIL[0], TAIL[1], TAIL[2], TAIL[3]];
 
 impl Inflater {
@@ -72,7 +71,7 @@ impl Inflater {
     /// A message whose compressed payload is all there. It is lent from this decompressor's memory unless it is large.
     pub(crate) fn message(&mut self, opcode: Opcode, payload: &[u8], max_message: usize) -> Result<Event<'_>, PeerError> {
         let mut whole = Whole { out: mem::take(&mut self.out), len: 0, valid: 0, text: opcode == Opcode::Text };
-        let outcome = self.run(payload, max_message, &mut whole).and_then(|()| self.finish(max_message, &mut whole));
+        let outcome = self.run(payload, max_message, &mut whole).and_then(|()| self.finish(&mut whole));
         if let Err(error) = outcome {
             self.reset();
             return Err(error);
@@ -99,8 +98,8 @@ impl Inflater {
     }
 
     /// The end of a message that came in pieces.
-    pub(crate) fn end(&mut self, max_message: usize, sink: &mut impl Sink) -> Result<(), PeerError> {
-        self.in_chunks(sink, |this, chunked| this.finish(max_message, chunked))
+    pub(crate) fn end(&mut self, sink: &mut impl Sink) -> Result<(), PeerError> {
+        self.in_chunks(sink, |this, chunked| this.finish(chunked))
     }
 
     fn in_chunks<S: Sink>(
@@ -161,14 +160,10 @@ impl Inflater {
     }
 
     /// Appends what the sender has left out, and sees that the message ends there.
-    fn finish(&mut self, max_message: usize, place: &mut impl Place) -> Result<(), PeerError> {
-        if !self.at_rest {
-            let len = place.len();
-            self.run(&END, max_message, place)?;
-            if place.len() != len || self.at_rest {
-                place.judge()?;
-                return Err(PeerError::InvalidCompression);
-            }
+    fn finish(&mut self, place: &mut impl Place) -> Result<(), PeerError> {
+        if !self.at_rest && !self.ends_a_block() {
+            place.judge()?;
+            return Err(PeerError::InvalidCompression);
         }
         if self.takeover {
             self.at_rest = true;
@@ -176,6 +171,28 @@ impl Inflater {
             self.reset();
         }
         Ok(())
+    }
+
+    /// Whether what was left out ends a block, and ends it at its last bit: so a message that was cut off is not taken for a short
+    /// one. Inside a block the codec takes what is behind the end too; the head of a dynamic block would swallow any number of bytes
+    /// without a word.
+    fn ends_a_block(&mut self) -> bool {
+        let Some(codec) = &mut self.codec else { return false };
+        // For what must not come.
+        let mut room = [0];
+        let tail = codec.inflate_block(&END, &mut room);
+        if tail.used != TAIL.len() || tail.made > 0 || tail.stream == Stream::Broken {
+            return false;
+        }
+        // A block that ended within the last byte has left bits of it, with which an empty block is none.
+        let empty = &END[TAIL.len()..];
+        let mut behind = codec.inflate(empty, &mut room);
+        if behind.stream == Stream::Ended && behind.used == 0 {
+            // It was the length of a final stored block.
+            codec.reset();
+            behind = codec.inflate(empty, &mut room);
+        }
+        behind == Progress { used: empty.len(), made: 0, stream: Stream::Open }
     }
 
     /// How much memory it holds for output.

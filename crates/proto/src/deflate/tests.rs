@@ -195,6 +195,39 @@ fn hardening_17_what_is_no_message_is_an_error_and_leaves_nothing_behind() {
     }
 }
 
+/// Found by the fuzz target `deflate`: what was left out, and any more of it, can be the lengths of a dynamic block's codes, which make
+/// nothing and are no error.
+#[test]
+fn hardening_17_a_message_cut_off_in_the_head_of_a_dynamic_block_is_none() {
+    let payload: Vec<_> = (0..400_u32).flat_map(|number| (number * number % 50).to_le_bytes()).collect();
+    let whole = zlib(&mut Compress::new(Compression::new(6), false), &payload);
+    assert_eq!(whole[0] & 0b111, 0b100, "a dynamic block");
+    for takeover in [false, true] {
+        let mut inflater = Inflater::new(takeover);
+        for cut in [&b"\xed\x0a"[..], b"\xed", b"\x04"].into_iter().chain((1..60).map(|end| &whole[..end])) {
+            assert_eq!(inflate(&mut inflater, cut), Err(PeerError::InvalidCompression), "{cut:02x?}");
+            assert_eq!(inflate(&mut inflater, b"\xf2\x48\xcd\xc9\xc9\x07\x00").as_deref(), Ok(&b"Hello"[..]), "as new");
+        }
+    }
+}
+
+/// Also found there: blocks that end inside of what was left out, which is the length of a stored block and nothing else.
+#[test]
+fn hardening_17_what_was_left_out_ends_a_stored_block_at_its_last_bit() {
+    for takeover in [false, true] {
+        let mut inflater = Inflater::new(takeover);
+        // A final stored block and a plain one have it for their length.
+        for whole in [&b"\x31"[..], b"\x01", b"\x00"] {
+            assert_eq!(inflate(&mut inflater, whole).as_deref(), Ok(&b""[..]), "{whole:02x?}");
+            assert_eq!(inflate(&mut inflater, b"\xf2\x48\xcd\xc9\xc9\x07\x00").as_deref(), Ok(&b"Hello"[..]), "goes on");
+        }
+        // Fixed blocks, final and not, whose end it would be.
+        for cut in [&b"\x03"[..], b"\x02"] {
+            assert_eq!(inflate(&mut inflater, cut), Err(PeerError::InvalidCompression), "{cut:02x?}");
+        }
+    }
+}
+
 /// All events of a receiver, and its error, when the wire is cut into pieces of `size`.
 fn receive(limits: &Limits, takeover: bool, wire: &[u8], size: usize) -> (Vec<Event<'static>>, Option<PeerError>) {
     let (mut receiver, mut inflater, mut wire) = (Receiver::new(Role::Client), Inflater::new(takeover), wire.to_vec());

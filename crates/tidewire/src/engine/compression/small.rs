@@ -55,7 +55,16 @@ impl RawInflate for Small<Option<Decompressor>> {
     fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Progress {
         match &mut self.0 {
             Some(decompressor) => progress(decompressor.decompress(input, output)),
-            None => Progress { used: 0, made: 0, stream: Stream::Broken },
+            None => NO_MEMORY,
+        }
+    }
+
+    fn inflate_block(&mut self, input: &[u8], output: &mut [u8]) -> Progress {
+        match &mut self.0 {
+            Some(decompressor) => progress(decompressor.decompress_block(input, output)),
+            None => NO_MEMORY,
         }
     }
 }
+
+const NO_MEMORY: Progress = Progress { used: 0, made: 0, stream: Stream::Broken };
