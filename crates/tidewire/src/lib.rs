@@ -77,7 +77,8 @@
 //!
 //! # Options
 //!
-//! Setters of [`Builder`]; more, by name, in [`Options`].
+//! Setters of [`Builder`]; more, by name, in [`Options`]. What a peer sees that goes beyond a limit, and what you see, is in
+//! [`limits`].
 //!
 //! | option | default | beyond it | Bun |
 //! |---|---|---|---|
@@ -87,12 +88,14 @@
 //! | [`close_on_backpressure_limit`](Builder::close_on_backpressure_limit) | `false` | | the same |
 //! | [`send_pings`](Builder::send_pings) | `true` | | the same |
 //! | [`publish_to_self`](Builder::publish_to_self) | `false` | | the same |
-//! | [`max_connections`](Builder::max_connections) | none | closed at once | none |
+//! | [`max_connections`](Builder::max_connections) | 1,048,576 | closed at once | none |
+//! | [`max_connections_per_address`](Builder::max_connections_per_address) | 16,384 | closed at once | none |
 //! | [`workers`](Builder::workers) | 1 | | 1 |
 //! | [`origins`](Builder::origins) | all | 403 | none |
 //!
 //! Other differences from Bun: close codes that may not be sent are refused, frames that arrive while `fetch` still waits are
-//! kept, and the fragments of a message, the subscriptions of a socket and the length of a topic's name are bounded.
+//! kept, and the fragments of a message, pings, connections, the subscriptions of a socket and the length of a topic's name
+//! are bounded.
 //!
 //! # Panics in handlers
 //!
@@ -116,6 +119,7 @@ pub(crate) mod backplane;
 pub mod client;
 pub mod engine;
 pub mod http;
+pub mod limits;
 pub mod server;
 #[cfg(feature = "tls")]
 pub mod tls;

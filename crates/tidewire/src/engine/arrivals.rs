@@ -18,6 +18,21 @@ use super::table::SocketId;
 use super::transport::{self, Then};
 use crate::http::exchange::Exchange;
 
+/// Whether there may be one more connection; if so, it is counted.
+fn admits(state: &mut State, peer: Option<SocketAddr>) -> bool {
+    if state.stopping {
+        return false;
+    }
+    let options = &state.options;
+    match state.census.admit(peer, options.max_connections, options.max_connections_per_address) {
+        Ok(()) => true,
+        Err(limit) => {
+            state.out.reached(limit, peer.into());
+            false
+        }
+    }
+}
+
 impl Core {
     /// Gives a connection to the next worker in turn.
     pub(super) fn hand_out(&self, state: &mut State, accepted: Accepted) {
@@ -37,8 +52,7 @@ impl Core {
     /// A new connection begins with HTTP.
     pub(super) fn adopt(&self, state: &mut State, socket: Socket, peer: Option<SocketAddr>) {
         state.out.counters.accepted.add(1);
-        if state.stopping || state.table.len() >= state.options.max_connections {
-            state.out.counters.refused_connections.add(1);
+        if !admits(state, peer) {
             state.out.counters.closed.add(1);
             return state.out.io.close(socket);
         }
@@ -46,6 +60,7 @@ impl Core {
             Ok(tls) => tls.map(Box::new),
             Err(error) => {
                 tracing::error!(%error, "a connection cannot be secured");
+                state.census.leave(peer);
                 state.out.counters.closed.add(1);
                 return state.out.io.close(socket);
             }
@@ -129,7 +144,7 @@ impl Core {
             }
         };
         match exchange {
-            Some(exchange) => drop(exchange), // it may hold user code
+            Some(exchange) => self.let_go(exchange), // it may hold user code
             None => self.lost(id, Happening::Lost),
         }
     }
@@ -190,11 +205,7 @@ impl Core {
                     Err(error) => tracing::warn!(%error, "a connection from another worker was lost"),
                 }
             }
-            Mail::Reload(make) => {
-                let (application, options) = make();
-                self.state.borrow_mut().reload(Rc::new(options));
-                self.set_application(application);
-            }
+            Mail::Reload(number, make) => self.reload(number, make),
             Mail::Stop(_) => {}
         }
     }

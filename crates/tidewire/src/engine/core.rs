@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,11 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tidewire_proto::state::{Happening, Report};
 
 use super::application::Application;
+use super::connection::PeerAddress;
 use super::counters::Counters;
 use super::dialing::ConnectError;
 use super::executor::Executor;
+use super::limits::Limit;
 use super::local::LocalSocket;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Reload};
 use super::state::State;
 use super::table::SocketId;
 
@@ -30,6 +33,18 @@ pub(crate) struct Core {
     pub counters: Arc<Counters>,
     /// A turn is under way on this thread.
     pub turning: Cell<bool>,
+    /// The number of the last reload that was done here.
+    pub reloads: Cell<u64>,
+}
+
+/// Drops what may run user code, whose panic ends here: no destructor of the application's takes a worker, and all its sockets,
+/// with it. Whether it came to that. (The panic hook has said what happened.)
+pub(crate) fn let_go<T>(value: T) -> bool {
+    let panicked = catch_unwind(AssertUnwindSafe(|| drop(value))).is_err();
+    if panicked {
+        tracing::error!("a destructor of the application's panicked");
+    }
+    panicked
 }
 
 thread_local! {
@@ -59,6 +74,7 @@ impl Core {
             mailbox,
             counters,
             turning: Cell::new(false),
+            reloads: Cell::new(0),
         })
     }
 
@@ -80,7 +96,25 @@ impl Core {
     /// Changes the handlers; those that are running finish as they are.
     pub fn set_application(&self, application: Rc<dyn Application>) {
         let before = self.application.replace(application);
-        drop(before); // user code may run here
+        self.let_go(before);
+    }
+
+    /// Takes new handlers and limits, unless a later reload was here before.
+    pub fn reload(&self, number: u64, make: Reload) {
+        if number <= self.reloads.get() {
+            return;
+        }
+        self.reloads.set(number);
+        let (application, options) = make();
+        self.state.borrow_mut().reload(Rc::new(options));
+        self.set_application(application);
+    }
+
+    /// Drops what may run user code; a panic is counted.
+    pub fn let_go<T>(&self, value: T) {
+        if let_go(value) {
+            self.counters.panics.add(1);
+        }
     }
 
     /// The handle of a socket, with its data.
@@ -119,8 +153,17 @@ impl Core {
             if dead.is_empty() {
                 return;
             }
-            drop(dead);
+            // Each by itself, so that one that panics leaves the others their destructors.
+            dead.into_iter().for_each(|connection| self.let_go(connection));
         }
+    }
+
+    /// A connection has reached a limit: it is counted, and told to the operator.
+    #[cold]
+    pub fn reached(&self, limit: Limit, id: SocketId) {
+        let state = &mut *self.state.borrow_mut();
+        let peer = state.table.find(id).map_or(PeerAddress::Unnamed, |connection| connection.peer);
+        state.out.reached(limit, peer);
     }
 
     /// Sends what was queued and tells what became of it, until there is nothing more to tell.
@@ -190,7 +233,7 @@ impl Core {
             let ids: Vec<_> = state.table.ids().collect();
             ids.into_iter().map(|id| state.table.find_mut(id).and_then(|connection| connection.data.take())).collect()
         };
-        drop(rest);
+        rest.into_iter().for_each(|data| self.let_go(data));
         self.bury();
         self.set_application(Rc::new(Nobody));
     }

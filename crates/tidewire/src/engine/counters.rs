@@ -88,12 +88,28 @@ counters! {
     handed_out,
     /// Connections refused because there were `max_connections` already.
     refused_connections,
+    /// Connections refused because there were `max_connections_per_address` already.
+    refused_addresses,
     /// Connections that are gone.
     closed,
     /// Requests given to `fetch`.
     requests,
     /// Requests that `fetch` is done with: answered, upgraded, or dropped.
     requests_done,
+    /// Requests answered with 431: their head was over `max_head_size` or `max_headers`.
+    refused_heads,
+    /// Requests answered with 400: their head was no HTTP, or could be read in two ways.
+    malformed_heads,
+    /// Requests answered with 413: their declared body was over `max_request_body`.
+    refused_bodies,
+    /// Upgrades answered with 403: their origin was not among [`origins`](crate::Builder::origins).
+    refused_origins,
+    /// Connections ended because a handshake of TLS or the head of a request took longer than `head_timeout`.
+    closed_head,
+    /// HTTP connections ended because they made no progress for `http_idle_timeout`.
+    closed_http_idle,
+    /// Connections of ours given up because they were not open within `connect_timeout`.
+    connects_timed_out,
     /// Upgrades to WebSocket, each with one `open`.
     opened,
     /// WebSockets whose `close` handler has run.
@@ -124,9 +140,19 @@ counters! {
     closed_backpressure,
     /// Sockets closed because they were silent for `idle_timeout`.
     closed_idle,
+    /// Sockets closed with 1009: a message was over `max_payload_length`.
+    closed_payload,
+    /// Sockets closed with 1008: a message had more than `max_fragments`.
+    closed_fragments,
+    /// Sockets closed with 1008: their peer sent more than `max_pings_per_second`.
+    closed_pings,
+    /// Connections that were to end and were cut off after `close_timeout` or `drain_timeout`.
+    closed_unfinished,
+    /// Subscriptions refused because of `max_subscriptions` or `max_topic_length`.
+    refused_subscriptions,
     /// Pings sent because a socket was silent.
     pings_sent,
-    /// Sockets closed because their peer broke the protocol.
+    /// Sockets closed because their peer broke the protocol, or a limit of what it may send.
     peer_errors,
     /// Connections that ended because the peer broke TLS, failed its handshake, or did not speak it.
     tls_errors,
@@ -134,7 +160,7 @@ counters! {
     lost,
     /// Posts from other threads that a full mailbox refused: 65,536 posts, or 64 MiB of payload, waited already.
     mail_refused,
-    /// Handlers that panicked.
+    /// Handlers that panicked, and destructors of what sockets and requests carry.
     panics,
     /// Times that accepting paused because descriptors ran out.
     accept_pauses,

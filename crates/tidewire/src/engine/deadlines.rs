@@ -2,18 +2,60 @@
 
 use std::rc::Rc;
 
+use std::time::Duration;
+
 use tidewire_proto::Opcode;
 use tidewire_proto::state::Happening;
 
+use super::connection::{Connection, Stage};
 use super::core::Core;
-use super::options::ticks;
+use super::limits::Limit;
+use super::options::{Options, ticks};
 use super::state::State;
 use super::table::SocketId;
+use super::timer::Tick;
+
+/// What a connection's deadline becomes when something moves in this turn.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Deadlines {
+    pub now: Tick,
+    pub idle: Tick,
+    pub http_idle: Tick,
+    pub close: Tick,
+    pub drain: Tick,
+}
+
+impl Deadlines {
+    /// Those of a turn that begins at `now`.
+    pub fn at(now: Duration, options: &Options) -> Self {
+        let now = now.as_secs() as Tick;
+        // One tick more, because this one has begun.
+        let after = |duration| now.saturating_add(ticks(duration)).saturating_add(1);
+        Self {
+            now,
+            idle: after(options.idle_timeout),
+            http_idle: after(options.http_idle_timeout),
+            close: after(options.close_timeout),
+            drain: after(options.drain_timeout),
+        }
+    }
+}
+
+/// Which limit a connection has reached whose deadline is over; `None` for an open socket, which may have been heard since.
+fn overdue(connection: &Connection) -> Option<Limit> {
+    match &connection.stage {
+        Stage::Open(_) => None,
+        Stage::Dialing(_) => Some(Limit::Connect),
+        Stage::Http(Some(exchange)) if exchange.awaits_head() => Some(Limit::Head),
+        Stage::Http(_) => Some(Limit::HttpIdle),
+        Stage::CloseSent | Stage::Ending(_) | Stage::Lingering => Some(Limit::Unfinished),
+    }
+}
 
 impl Core {
     /// The connection at a place of the table has a timer that came due.
     pub(super) fn timer(self: &Rc<Self>, index: u32) {
-        let (id, open) = {
+        let (id, overdue) = {
             let state = &mut *self.state.borrow_mut();
             let tick = state.tick();
             let Some(id) = state.table.id_at(index) else { return };
@@ -21,12 +63,15 @@ impl Core {
             if !connection.is_open() && connection.deadline > tick {
                 return state.wheel.arm(index, connection.deadline);
             }
-            (id, connection.is_open())
+            let overdue = overdue(connection);
+            if let Some(limit) = overdue {
+                state.out.reached(limit, connection.peer);
+            }
+            (id, overdue)
         };
-        if open {
-            self.idle_timer(id);
-        } else {
-            self.lost(id, Happening::Deadline);
+        match overdue {
+            None => self.idle_timer(id),
+            Some(_) => self.lost(id, Happening::Deadline),
         }
     }
 }
@@ -39,9 +84,8 @@ fn ping_lead(idle: u32) -> u32 {
 impl State {
     /// Arms the timer of an open socket: for the ping, if one is due before the end, else for the end.
     pub fn arm_idle(&mut self, id: SocketId) {
-        let idle = ticks(self.options.idle_timeout);
-        let deadline = self.tick().saturating_add(idle).saturating_add(1);
-        let lead = if self.options.send_pings { ping_lead(idle) } else { 0 };
+        let deadline = self.out.deadlines.idle;
+        let lead = if self.options.send_pings { ping_lead(ticks(self.options.idle_timeout)) } else { 0 };
         if let Some(connection) = self.table.find_mut(id) {
             connection.deadline = deadline;
             self.wheel.arm(id.index(), deadline - lead);
@@ -86,10 +130,10 @@ impl Core {
                 }
                 return state.wheel.arm(id.index(), deadline);
             }
+            state.out.reached(Limit::Idle, connection.peer);
             true
         };
         if silent {
-            self.counters.closed_idle.add(1);
             self.happen(id, Happening::LocalTerminate, 1006, "");
         }
     }

@@ -180,7 +180,7 @@ impl Core {
     pub(super) fn connect(self: &Rc<Self>, dial: Dial, data: Option<Rc<dyn Any>>) -> Result<LocalSocket, ConnectError> {
         let id = {
             let state = &mut *self.state.borrow_mut();
-            state.now = state.out.io.now();
+            state.begin_turn();
             let socket = state.out.io.connect(&dial.endpoint)?;
             let peer = match dial.endpoint {
                 Endpoint::Tcp(address) => Some(address),

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use super::core::let_go;
 use super::table::SocketId;
 
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()>>>;
@@ -165,7 +166,7 @@ impl Executor {
         slot.living = false;
         tasks.free.push(at);
         drop(tasks);
-        drop(task); // user code may run here
+        let_go(task);
     }
 
     /// Drops every task; one that is being polled goes when its poll returns.
@@ -182,7 +183,9 @@ impl Executor {
                 }
             }
         }
-        drop(taken);
+        for task in taken {
+            let_go(task);
+        }
     }
 
     /// How many tasks are kept.

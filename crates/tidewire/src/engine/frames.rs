@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use hashbrown::HashMap;
 use tidewire_proto::deflate::Inflater;
 use tidewire_proto::state::Happening;
 use tidewire_proto::{Event, Limits, PeerError, Receiver};
@@ -10,9 +11,11 @@ use super::application::{Application, Message};
 use super::compression::{Way, own_inflater};
 use super::connection::Stage;
 use super::core::Core;
+use super::limits::Limit;
 use super::local::LocalSocket;
-use super::options::ticks;
+use super::state::State;
 use super::table::SocketId;
+use super::timer::Tick;
 
 /// What the loop over a read's events needs to know before the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +42,44 @@ enum Inflating {
     Own(Box<Inflater>),
 }
 
+/// Who has pinged in the second that is, and how often: most sockets never do, so none has a counter of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Pings {
+    second: Tick,
+    counts: HashMap<SocketId, u32, foldhash::fast::RandomState>,
+}
+
+impl Pings {
+    /// Counts one more; how many there are now.
+    fn count(&mut self, id: SocketId, now: Tick) -> u32 {
+        if self.second != now {
+            self.second = now;
+            // A second in which everybody pinged is no reason to hold its memory.
+            match self.counts.capacity() > 1024 && self.counts.len() * 8 < self.counts.capacity() {
+                true => self.counts = HashMap::default(),
+                false => self.counts.clear(),
+            }
+        }
+        let count = self.counts.entry(id).or_insert(0);
+        *count = count.saturating_add(1);
+        *count
+    }
+}
+
+impl State {
+    /// Counts a ping, and says whether it is within the limit.
+    fn may_ping(&mut self, id: SocketId) -> bool {
+        self.pings.count(id, self.out.deadlines.now) <= self.options.max_pings_per_second
+    }
+}
+
 impl Core {
     /// Dispatches received bytes, in place. Nothing is borrowed while a handler runs: the receiver is taken out, and the
     /// event borrows the buffer, which is the caller's.
     pub fn frames(self: &Rc<Self>, id: SocketId, input: &mut [u8]) {
-        let Some(Reception { mut receiver, mut inflater, limits }) = self.begin_frames(id) else { return };
-        let (application, socket) = (self.application(), self.local(id));
+        let Some(Reception { mut receiver, mut inflater, mut limits }) = self.begin_frames(id) else { return };
+        let (mut application, socket) = (self.application(), self.local(id));
+        let mut reloads = self.reloads.get();
         let mut at = 0;
         let rest = loop {
             let standing = self.standing(id);
@@ -52,6 +87,11 @@ impl Core {
                 Standing::Open | Standing::Closing => {}
                 Standing::Paused => break Some(at),
                 Standing::Gone => break None,
+            }
+            if self.reloads.get() != reloads {
+                // A handler has reloaded: what follows in the same read is the new handlers', by the new limits.
+                (reloads, limits) = (self.reloads.get(), self.state.borrow().limits);
+                self.let_go(std::mem::replace(&mut application, self.application()));
             }
             let next = match &mut inflater {
                 Inflating::No => receiver.next(&limits, input, &mut at),
@@ -73,15 +113,15 @@ impl Core {
             }
         };
         self.end_frames(id, receiver, inflater, rest.map(|at| &input[at..]));
+        self.let_go(application);
     }
 
     fn begin_frames(&self, id: SocketId) -> Option<Reception> {
         let state = &mut *self.state.borrow_mut();
-        let deadline = state.tick().saturating_add(ticks(state.options.idle_timeout)).saturating_add(1);
         let connection = state.table.find_mut(id)?;
         if connection.is_open() {
             // Inbound traffic proves that the peer is alive: one store, the wheel is asked later.
-            connection.deadline = deadline;
+            connection.deadline = state.out.deadlines.idle;
             connection.flags.pinged = false;
         }
         let inflater = match connection.compression.receive {
@@ -145,6 +185,9 @@ impl Core {
                 application.message(socket, Message::Binary(bytes));
             }
             Event::Ping(data) => {
+                if !self.state.borrow_mut().may_ping(id) {
+                    return self.over(id, Limit::Pings, 1008, "too many pings in one second");
+                }
                 self.state.borrow_mut().answer_ping(id, &data);
                 application.ping(socket, &data);
             }
@@ -160,9 +203,22 @@ impl Core {
     }
 
     fn peer_error(self: &Rc<Self>, id: SocketId, error: PeerError) {
+        match error {
+            PeerError::MessageTooBig => return self.over(id, Limit::Payload, error.code(), error.reason()),
+            PeerError::TooManyFragments => return self.over(id, Limit::Fragments, error.code(), error.reason()),
+            _ => {}
+        }
         self.counters.peer_errors.add(1);
         tracing::debug!(%error, "a peer broke the protocol");
         self.happen(id, Happening::PeerError, error.code(), error.reason());
+    }
+
+    /// The peer went over a limit of what it may send: that ends it as an error does.
+    #[cold]
+    fn over(self: &Rc<Self>, id: SocketId, limit: Limit, code: u16, reason: &str) {
+        self.counters.peer_errors.add(1);
+        self.reached(limit, id);
+        self.happen(id, Happening::PeerError, code, reason);
     }
 
     /// Dispatches what came before `open` had returned, or while the application had paused the socket.

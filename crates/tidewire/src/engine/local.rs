@@ -391,6 +391,16 @@ impl LocalSocket {
     }
 }
 
+impl Drop for LocalSocket {
+    /// Whoever holds it last, drops the data: a panic in the data's destructor ends here, as it may be the worker.
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(data) = self.data.take_if(|data| Rc::strong_count(data) == 1) {
+            self.core.let_go(data);
+        }
+    }
+}
+
 impl fmt::Debug for LocalSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalSocket").field("id", &self.id).field("state", &self.ready_state()).finish()

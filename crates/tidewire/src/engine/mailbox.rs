@@ -25,8 +25,8 @@ pub(crate) enum Mail {
     Terminate(SocketId),
     /// A connection that another worker accepted.
     Adopt(std::os::fd::OwnedFd, Option<std::net::SocketAddr>),
-    /// Take new handlers and limits.
-    Reload(Reload),
+    /// Take new handlers and limits, unless a reload with a higher number was done.
+    Reload(u64, Reload),
     /// Stop listening and close all; cut off what is left after the time.
     Stop(Duration),
 }
@@ -160,7 +160,7 @@ mod tests {
     fn nothing_waits_for_a_worker_that_is_gone() {
         let mailbox = Mailbox::new(Waker::noop().clone());
         let held = Arc::new(());
-        let reload = |held: Arc<()>| Mail::Reload(Box::new(move || panic!("nobody asks for it: {held:?}")));
+        let reload = |held: Arc<()>| Mail::Reload(1, Box::new(move || panic!("nobody asks for it: {held:?}")));
         assert!(mailbox.post(reload(held.clone())));
         mailbox.close();
         assert!(!mailbox.post(reload(held.clone())) && mailbox.is_empty());

@@ -13,14 +13,16 @@
 
 pub mod application;
 mod arrivals;
+pub(crate) mod census;
 pub(crate) mod compression;
 pub(crate) mod connection;
 pub(crate) mod core;
 pub(crate) mod counters;
-mod deadlines;
+pub(crate) mod deadlines;
 pub(crate) mod dialing;
 pub(crate) mod executor;
 pub(crate) mod frames;
+pub(crate) mod limits;
 pub(crate) mod local;
 pub(crate) mod log;
 pub(crate) mod mailbox;

@@ -30,7 +30,8 @@ pub struct Options {
     /// The most fragments of one message. Over it: close 1008. Default 131,072.
     pub max_fragments: u32,
     /// How long a WebSocket may be silent; zero: for ever. Over it: the connection is cut off, with 1006 for `close`. Only
-    /// inbound traffic counts. Default 120 s (Bun: `idleTimeout`, the same, but at most 960 s).
+    /// inbound traffic counts; and while messages wait for the peer (backpressure), that it takes some, because until it has
+    /// read them it cannot answer a ping (Bun: the same). Default 120 s (Bun: `idleTimeout`, the same, but at most 960 s).
     pub idle_timeout: Duration,
     /// How many bytes may wait for a peer that does not read, frame heads included; while more wait, what is sent is dropped.
     /// So one message larger than the limit still goes. Of a response, no more than this is taken from its body meanwhile.
@@ -68,9 +69,12 @@ pub struct Options {
     pub max_subscriptions: usize,
     /// The longest topic name, in bytes. Over it: the same error. Default 65,536.
     pub max_topic_length: usize,
-    /// How long to wait for the other side's Close, and for the end of the stream after both. Over it: the connection is cut
-    /// off. Default 5 s.
+    /// How long to wait for the other side's Close, and for the end of the stream after both, since what was sent before last
+    /// moved on: a peer that reads it slowly gets all of it. Over it: the connection is cut off. Default 5 s.
     pub close_timeout: Duration,
+    /// How long a peer may take in all to read what was queued when its connection began to end. Over it: the connection is cut
+    /// off. Default 120 s: 1 MiB, the default of what may wait, at 9 KB/s.
+    pub drain_timeout: Duration,
     /// How long a connection that this side begins may take until it is open. Over it:
     /// [`ConnectError::TimedOut`](super::ConnectError::TimedOut). Default 10 s.
     pub connect_timeout: Duration,
@@ -87,9 +91,15 @@ pub struct Options {
     /// The largest request body, in bytes. Over it: 413 when its length is declared, else an error of the body. Default 128 MiB
     /// (Bun: `maxRequestBodySize`, the same).
     pub max_request_body: u64,
-    /// The most connections at a time, on each worker; more are closed at once.
-    /// [`Builder::max_connections`](crate::Builder::max_connections) is of all workers together. Default: no limit.
+    /// The most connections at a time that were accepted, HTTP or WebSocket, of all workers together. Over it: closed at once.
+    /// Default 1,048,576: as many descriptors as Linux lets a process have, unless it is told otherwise.
     pub max_connections: usize,
+    /// The most of them from one address; from one network of 64 bits with IPv6. Over it: closed at once. Connections from this
+    /// machine and those of unix sockets are not counted: that is where proxies are. Behind a proxy on another machine, all
+    /// connections have its address: raise this there. Default 16,384.
+    pub max_connections_per_address: usize,
+    /// The most pings that a peer may send in one second of the worker's clock. Over it: close 1008. Default 1,000.
+    pub max_pings_per_second: u32,
 }
 
 impl Default for Options {
@@ -109,13 +119,16 @@ impl Default for Options {
             max_subscriptions: 65_536,
             max_topic_length: 65_536,
             close_timeout: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(120),
             connect_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             http_idle_timeout: Duration::from_secs(10),
             max_headers: 100,
             max_head_size: 16 * 1024,
             max_request_body: 128 * 1024 * 1024,
-            max_connections: usize::MAX,
+            max_connections: 1024 * 1024,
+            max_connections_per_address: 16 * 1024,
+            max_pings_per_second: 1000,
         }
     }
 }

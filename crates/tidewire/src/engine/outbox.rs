@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use super::log::{LogRange, TurnLog};
+use super::timer::Tick;
 
 /// The most slices that one vectored send is given.
 pub(crate) const MAX_SLICES: usize = 32;
@@ -20,6 +21,8 @@ pub(crate) struct Outbox {
     queued: usize,
     /// The payload of the one pong that waits for a stall to end; a newer ping replaces it.
     pub pong: Option<Box<[u8]>>,
+    /// The connection ends: when what waits must be sent at the latest.
+    pub until: Option<Tick>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -134,6 +137,7 @@ impl Outbox {
         self.own_sent = 0;
         self.queued = 0;
         self.pong = None;
+        self.until = None;
     }
 }
 
@@ -160,8 +164,9 @@ impl Shelf {
     }
 
     #[inline]
-    pub fn put(&mut self, outbox: Box<Outbox>) {
+    pub fn put(&mut self, mut outbox: Box<Outbox>) {
         debug_assert_eq!(outbox.queued, 0, "an outbox comes back empty");
+        outbox.until = None;
         let most = if self.free.len() < Self::MANY { Self::KEPT_BYTES } else { Self::KEPT_BYTES_OF_MANY };
         if self.free.len() < Self::KEPT && outbox.own.capacity() <= most && outbox.segments.capacity() <= 16 {
             self.free.push(outbox);

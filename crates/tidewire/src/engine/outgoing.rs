@@ -9,8 +9,10 @@ use tidewire_sys::{Io, Token};
 
 use super::application::SendStatus;
 use super::compression::{Shared, Way};
-use super::connection::{Connection, Flags, Stage};
+use super::connection::{Connection, Flags, PeerAddress, Stage};
 use super::counters::Counters;
+use super::deadlines::Deadlines;
+use super::limits::{Limit, Notices};
 use super::log::TurnLog;
 use super::masks::Masks;
 use super::outbox::{MAX_SLICES, Outbox, Shelf};
@@ -42,6 +44,9 @@ pub(crate) struct Outgoing {
     /// Whose HTTP output was taken whole: there is room for more.
     pub room: Vec<SocketId>,
     pub counters: Arc<Counters>,
+    pub notices: Notices,
+    /// What the deadlines of connections become when something moves in this turn.
+    pub deadlines: Deadlines,
     pub scratch: Scratch,
     /// Where the head of a large frame is written.
     head: Vec<u8>,
@@ -62,6 +67,8 @@ impl Outgoing {
             ended: Vec::new(),
             room: Vec::new(),
             counters,
+            notices: Notices::default(),
+            deadlines: Deadlines::default(),
             scratch: Scratch::default(),
             head: Vec::with_capacity(16),
         }
@@ -105,8 +112,14 @@ impl Outgoing {
             return true;
         }
         connection.flags.owes_drain = true;
-        self.counters.dropped_backpressure.add(1);
+        self.reached(Limit::Backpressure, connection.peer);
         false
+    }
+
+    /// A limit was reached: see [`Notices::reached`].
+    #[cold]
+    pub fn reached(&mut self, limit: Limit, peer: PeerAddress) {
+        self.notices.reached(limit, peer, self.deadlines.now, &self.counters);
     }
 
     /// Queues a frame whatever the limit is: control frames, and data that was admitted.
@@ -230,6 +243,9 @@ impl Outgoing {
             match transport::send(&mut *self.io, &mut self.scratch, &connection.socket, &mut connection.tls, slices, last) {
                 Ok(sent) => {
                     self.counters.bytes_out.add(sent as u64);
+                    if sent > 0 {
+                        self.moved_on(connection);
+                    }
                     if let Some(outbox) = &mut connection.outbox {
                         outbox.advance(sent, &mut self.log);
                     }
@@ -245,6 +261,30 @@ impl Outgoing {
         }
         if self.finish_sealed(connection, id) {
             self.emptied(connection, id);
+        }
+    }
+
+    /// The kernel took some of what waited for a peer, so the peer reads.
+    #[inline]
+    pub(super) fn moved_on(&self, connection: &mut Connection) {
+        let deadlines = &self.deadlines;
+        match &connection.stage {
+            // A ping waits behind the rest, and is not answered before that is read. What nothing waits for proves nothing.
+            Stage::Open(_) if connection.flags.stalled => {
+                connection.deadline = deadlines.idle;
+                connection.flags.pinged = false;
+            }
+            Stage::Open(_) | Stage::Dialing(_) | Stage::Lingering => {}
+            // A head that has begun has its own deadline.
+            Stage::Http(exchange) => {
+                if connection.flags.stalled && exchange.as_ref().is_some_and(|exchange| !exchange.head_begun) {
+                    connection.deadline = deadlines.http_idle;
+                }
+            }
+            Stage::CloseSent | Stage::Ending(_) => {
+                let until = connection.outbox.as_ref().and_then(|outbox| outbox.until).unwrap_or(deadlines.close);
+                connection.deadline = deadlines.close.min(until);
+            }
         }
     }
 

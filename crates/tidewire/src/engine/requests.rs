@@ -13,6 +13,7 @@ use super::compression::Compression;
 use super::connection::{Connection, Stage};
 use super::core::Core;
 use super::executor::Ready;
+use super::limits::Limit;
 use super::outgoing::outbox;
 use super::state::State;
 use super::table::SocketId;
@@ -29,7 +30,7 @@ impl Core {
             if bytes.is_empty() {
                 exchange.pipe().end();
             } else {
-                exchange.pipe().feed(bytes);
+                exchange.feed(bytes);
             }
             let begins = exchange.awaiting_head && !exchange.head_begun;
             exchange.head_begun = true;
@@ -51,13 +52,18 @@ impl Core {
         let State { table, out, .. } = &mut *state;
         let Some(connection) = table.find_mut(id) else {
             drop(state);
-            return drop(exchange);
+            return self.let_go(exchange);
         };
         out.put_bytes(connection, id, &output);
-        if progress == Progress::Done && !exchange.is_active() {
+        match progress {
+            Progress::TooLarge => out.reached(Limit::HeadSize, connection.peer),
+            Progress::Malformed => out.reached(Limit::Malformed, connection.peer),
+            Progress::Waiting | Progress::Done => {}
+        }
+        if progress != Progress::Waiting && !exchange.is_active() {
             state.end_http(id);
             drop(state);
-            return drop(exchange);
+            return self.let_go(exchange);
         }
         self.put_back(&mut state, id, exchange, !output.is_empty());
         drop(state);
@@ -119,6 +125,7 @@ impl Core {
         }
         let responder = Responder { core: self.clone(), ticket };
         if http_body::Body::size_hint(request.body()).lower() > limit {
+            self.reached(Limit::Body, id);
             let mut response = Response::new("the request body is larger than allowed\n".into());
             *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
             return responder.respond(response);
@@ -135,7 +142,7 @@ impl Core {
                 None => Some(response),
             }
         };
-        drop(refused); // its body may be user code
+        self.let_go(refused); // its body may be user code
     }
 
     /// A request was dropped without an answer: that is an error of the application's.
@@ -166,7 +173,8 @@ impl Core {
         server::write_response(&mut response, &offer, None, agreement.as_ref(), headers)?;
         let compression = options.compression(agreement.as_ref());
         let exchange = self.begin_websocket(ticket.id, &response, compression, data).ok_or(UpgradeError::Gone)?;
-        let early = exchange.into_early_bytes(); // drops what hyper holds, which may be user code
+        let (early, rest) = exchange.into_early_bytes();
+        self.let_go(rest); // it may hold user code
         self.application().open(&self.local(ticket.id));
         if self.state.borrow().stopping {
             // The request came before the stop, and is served; its socket goes the way of all others.

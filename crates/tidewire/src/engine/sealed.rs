@@ -43,7 +43,12 @@ impl Outgoing {
 
     fn push(&mut self, connection: &mut Connection, id: SocketId) -> bool {
         let Some(session) = connection.tls.as_deref_mut().filter(|session| !session.waiting().is_empty()) else { return true };
-        match transport::push(&mut *self.io, &connection.socket, session) {
+        let before = session.waiting().len();
+        let pushed = transport::push(&mut *self.io, &connection.socket, session);
+        if session.waiting().len() < before {
+            self.moved_on(connection);
+        }
+        match pushed {
             Ok(true) => true,
             Ok(false) => {
                 self.stall(connection, id);

@@ -13,8 +13,12 @@ use tidewire_proto::{Limits, Opcode};
 use tidewire_sys as sys;
 
 use super::application::SendStatus;
+use super::census::Census;
 use super::compression::Compress;
 use super::connection::{Connection, Stage};
+use super::deadlines::Deadlines;
+use super::frames::Pings;
+use super::limits::Limit;
 use super::options::{Options, ticks};
 use super::outgoing::{Outgoing, outbox};
 use super::packing::{Copies, Outbound};
@@ -29,6 +33,10 @@ pub(crate) struct State {
     pub table: Table<Connection>,
     pub out: Outgoing,
     pub topics: Topics<SocketId>,
+    /// Who pinged in this second, and how often.
+    pub pings: Pings,
+    /// All connections that were accepted, of all workers.
+    pub census: Arc<Census>,
     pub wheel: Wheel,
     pub options: Rc<Options>,
     pub limits: Limits,
@@ -50,14 +58,17 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub fn new(mut out: Outgoing, options: Rc<Options>, counts: Arc<Counts>, worker: usize) -> Self {
+    pub fn new(mut out: Outgoing, options: Rc<Options>, counts: Arc<Counts>, census: Arc<Census>, worker: usize) -> Self {
         let now = out.io.now();
+        out.deadlines = Deadlines::at(now, &options);
         out.compression_threshold = options.compression_threshold;
         out.shared.configure(&options);
         Self {
             table: Table::default(),
             out,
             topics: Topics::new(counts, worker),
+            pings: Pings::default(),
+            census,
             wheel: Wheel::new(now.as_secs() as Tick),
             limits: limits(&options),
             options,
@@ -78,13 +89,20 @@ impl State {
         self.out.compression_threshold = options.compression_threshold;
         self.out.shared.configure(&options);
         let before = std::mem::replace(&mut self.options, options);
+        self.out.deadlines = Deadlines::at(self.now, &self.options);
         if (before.idle_timeout, before.send_pings) != (self.options.idle_timeout, self.options.send_pings) {
             self.rearm_idle();
         }
     }
 
     pub fn tick(&self) -> Tick {
-        self.now.as_secs() as Tick
+        self.out.deadlines.now
+    }
+
+    /// A turn begins: asks for the time.
+    pub fn begin_turn(&mut self) {
+        self.now = self.out.io.now();
+        self.out.deadlines = Deadlines::at(self.now, &self.options);
     }
 
     /// Sets the connection's deadline, `after` from now.
@@ -123,7 +141,7 @@ impl State {
     fn dropped(&mut self, id: SocketId) {
         let close = self.options.close_on_backpressure_limit;
         if let Some(connection) = self.table.find_mut(id).filter(|connection| close && connection.is_sending()) {
-            self.out.counters.closed_backpressure.add(1);
+            self.out.reached(Limit::SlowReader, connection.peer);
             self.out.lose(connection, id);
         }
     }
@@ -313,6 +331,9 @@ impl State {
         if !connection.flags.stalled {
             self.out.mark(&mut connection.flags, id);
         }
+        if let Some(outbox) = &mut connection.outbox {
+            outbox.until.get_or_insert(self.out.deadlines.drain);
+        }
         self.arm(id, self.options.close_timeout);
     }
 
@@ -336,6 +357,9 @@ impl State {
             self.out.shelf.put(outbox);
         }
         self.wheel.disarm(id.index());
+        if !connection.flags.client {
+            self.census.leave(connection.peer.address());
+        }
         let socket = std::mem::replace(&mut connection.socket, sys::Socket::from_number(-1));
         if abort {
             self.out.io.abort(socket);
@@ -377,13 +401,13 @@ impl State {
         let Some(connection) = self.table.find_mut(id).filter(|connection| connection.is_open()) else {
             return Subscription::Closed;
         };
-        if topic.len() > self.options.max_topic_length {
-            return Subscription::Refused;
+        let fits = topic.len() <= self.options.max_topic_length;
+        if fits && self.topics.subscribe(&mut connection.member, id, topic, self.options.max_subscriptions).is_ok() {
+            return Subscription::Done;
         }
-        match self.topics.subscribe(&mut connection.member, id, topic, self.options.max_subscriptions) {
-            Ok(_) => Subscription::Done,
-            Err(_) => Subscription::Refused,
-        }
+        let peer = connection.peer;
+        self.out.reached(Limit::Subscriptions, peer);
+        Subscription::Refused
     }
 
     pub fn unsubscribe(&mut self, id: SocketId, topic: &str) -> bool {

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -11,13 +12,16 @@ use tidewire_proto::state::Happening;
 use tidewire_sys::{Endpoint, Event, Interest, Io, ListenOptions, Listening, Socket, Token};
 
 use super::application::{Application, Kind, SendStatus};
+use super::census::Census;
 use super::compression::Compress;
+use super::connection::PeerAddress;
 use super::core::Core;
 use super::counters::{Counters, Metrics};
 use super::dialing::{ConnectError, Dial};
 use super::executor::{Executor, Ready};
+use super::limits::Limit;
 use super::local::{LocalSocket, LocalWorker, opcode};
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::{Mail, Mailbox, Reload};
 use super::options::Options;
 use super::outgoing::Outgoing;
 use super::packing::Outbound;
@@ -44,6 +48,8 @@ pub struct Group(Arc<Shared>);
 pub(crate) struct Shared {
     pub link: Arc<Link>,
     pub counters: Vec<Arc<Counters>>,
+    pub census: Arc<Census>,
+    reloads: AtomicU64,
 }
 
 impl Group {
@@ -53,7 +59,12 @@ impl Group {
         let counts = Arc::new(Counts::new(wakers.len()));
         let counters = wakers.iter().map(|_| Arc::default()).collect();
         let mailboxes = wakers.into_iter().map(|waker| Arc::new(Mailbox::new(waker))).collect();
-        Self(Arc::new(Shared { link: Arc::new(Link::new(counts, mailboxes)), counters }))
+        Self(Arc::new(Shared {
+            link: Arc::new(Link::new(counts, mailboxes)),
+            counters,
+            census: Arc::default(),
+            reloads: AtomicU64::new(0),
+        }))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -86,6 +97,21 @@ impl Group {
         match self.0.link.publish(topic, &message) {
             Some(0) | None => SendStatus::Dropped,
             Some(_) => SendStatus::Sent(payload.len()),
+        }
+    }
+
+    /// Has all workers take new handlers and limits, each as `make` makes them on its thread. A worker that calls this has them when
+    /// it returns, the others from their next turn on. Of two at the same time all workers keep the same.
+    pub(crate) fn reload(&self, make: impl Fn() -> Reload) {
+        let number = self.0.reloads.fetch_add(1, Ordering::Relaxed) + 1;
+        let here = Core::current().filter(|core| self.owns(core));
+        for mailbox in self.0.link.mailboxes() {
+            if here.as_ref().is_none_or(|core| !Arc::ptr_eq(&core.mailbox, mailbox)) {
+                mailbox.post(Mail::Reload(number, make()));
+            }
+        }
+        if let Some(core) = here {
+            core.reload(number, make());
         }
     }
 
@@ -166,7 +192,7 @@ impl Worker {
         let shared = group.shared();
         let executor = Executor::new(io.waker());
         let out = Outgoing::new(io, shared.counters[place].clone());
-        let mut state = State::new(out, Rc::new(options), shared.link.counts.clone(), place);
+        let mut state = State::new(out, Rc::new(options), shared.link.counts.clone(), shared.census.clone(), place);
         state.link = Some(shared.link.clone());
         let mailbox = shared.link.mailboxes()[place].clone();
         Self {
@@ -299,7 +325,7 @@ impl Worker {
         {
             let mut state = self.core.state.borrow_mut();
             state.out.io.wait(if idle { timeout } else { Some(Duration::ZERO) }, &mut events)?;
-            state.now = state.out.io.now();
+            state.begin_turn();
         }
         self.core.executor.queue().awake();
         for event in &events {
@@ -378,9 +404,9 @@ impl Worker {
 
     /// Descriptors ran out, or memory: trying again at once would only burn time that the established need.
     fn pause_accepting(&mut self, error: &io::Error) {
-        tracing::warn!(%error, "accepting is paused for a second");
+        tracing::debug!(%error, "accept");
         let mut state = self.core.state.borrow_mut();
-        state.out.counters.accept_pauses.add(1);
+        state.out.reached(Limit::Descriptors, PeerAddress::Unnamed);
         self.accept_again = Some(state.tick() + 1);
         for listener in &self.listeners {
             let _ = state.out.io.watch(&listener.socket, Token(LISTENERS), Interest::NONE);

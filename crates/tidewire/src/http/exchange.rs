@@ -17,6 +17,7 @@ use hyper::service::Service;
 
 use super::Response;
 use super::body::{Body, BodyError};
+use super::guard::{Guard, REFUSED};
 use super::pipe::Pipe;
 use crate::engine::Options;
 
@@ -27,11 +28,16 @@ pub(crate) enum Progress {
     Waiting,
     /// The connection is over; what is written goes out.
     Done,
+    /// It is over because of a head that is too large; hyper has answered 431.
+    TooLarge,
+    /// It is over because what came is no request; hyper has answered 400, or broken the body off.
+    Malformed,
 }
 
 pub(crate) struct Exchange {
     connection: Connection<Pipe, Park>,
     pipe: Pipe,
+    guard: Guard,
     parking: Rc<RefCell<Parking>>,
     waker: Waker,
     /// A byte of the next request's head has come.
@@ -66,22 +72,42 @@ impl Exchange {
             .max_header_size(options.max_head_size)
             .max_buf_size(options.max_head_size.max(64 * 1024))
             .serve_connection(pipe.clone(), Park(parking.clone()));
-        Self { connection, pipe, parking, waker, head_begun: false, awaiting_head: true, closing: false }
+        let guard = Guard::new(options.max_head_size);
+        Self { connection, pipe, guard, parking, waker, head_begun: false, awaiting_head: true, closing: false }
     }
 
     pub fn pipe(&self) -> &Pipe {
         &self.pipe
     }
 
+    /// Takes received bytes in, as far as they can be read in one way only.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let (good, outcome) = self.guard.follow(bytes);
+        self.pipe.feed(&bytes[..good]);
+        if outcome.is_err() {
+            self.pipe.feed(REFUSED);
+        }
+    }
+
     /// Lets hyper work. It may run user code: a response's streaming body.
     pub fn poll(&mut self) -> Progress {
-        let poll = self.connection.poll_without_shutdown(&mut Context::from_waker(&self.waker));
+        let poll =
+            catch_unwind(AssertUnwindSafe(|| self.connection.poll_without_shutdown(&mut Context::from_waker(&self.waker))));
+        let Ok(poll) = poll else {
+            // The destructor of a response's body: its stream is called with a net of its own. hyper is of no more use.
+            tracing::error!("a destructor of the application's panicked");
+            return Progress::Done;
+        };
         match poll {
             Poll::Pending => Progress::Waiting,
             Poll::Ready(Ok(())) => Progress::Done,
             Poll::Ready(Err(error)) => {
                 tracing::debug!(%error, "an HTTP connection failed");
-                Progress::Done
+                match () {
+                    () if error.is_parse_too_large() => Progress::TooLarge,
+                    () if error.is_parse() => Progress::Malformed,
+                    () => Progress::Done,
+                }
             }
         }
     }
@@ -118,18 +144,23 @@ impl Exchange {
         parking.sequence == sequence && parking.active && !parking.answered
     }
 
+    /// Whether the deadline that runs is that of a head: one that has begun, or the first.
+    pub fn awaits_head(&self) -> bool {
+        self.awaiting_head && (self.head_begun || self.parking.borrow().sequence == 0)
+    }
+
     /// Whether a request is under way.
     pub fn is_active(&self) -> bool {
         self.parking.borrow().active
     }
 
-    /// Takes hyper apart: the bytes that came after the request.
-    pub fn into_early_bytes(self: Box<Self>) -> Vec<u8> {
+    /// Takes hyper apart: the bytes that came after the request; and what else it held, to be dropped.
+    pub fn into_early_bytes(self: Box<Self>) -> (Vec<u8>, impl Sized) {
         let pipe = self.pipe.clone();
         let parts = self.connection.into_parts();
         let mut early = Vec::from(parts.read_buf);
         early.extend_from_slice(&pipe.take_unread());
-        early
+        (early, (parts.io, parts.service, self.parking))
     }
 
     /// Answers what is under way, then ends.

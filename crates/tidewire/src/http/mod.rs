@@ -5,6 +5,7 @@
 
 mod body;
 pub(crate) mod exchange;
+mod guard;
 mod pipe;
 mod responder;
 

@@ -43,6 +43,7 @@ use crate::http::{Request, Response};
 ///     .publish_to_self(false)
 ///     .origins(["https://example.com"])
 ///     .max_connections(100_000)
+///     .max_connections_per_address(1000)
 ///     .options(|options| options.max_subscriptions = 100)
 ///     .workers(2)
 ///     .bind("127.0.0.1:0")?;
@@ -239,14 +240,23 @@ impl<T: 'static> Builder<T> {
     /// browser sends no origin and may connect. Without this, every page may (RFC 6455, section 10.2). Requests that do not ask
     /// for an upgrade are not judged.
     pub fn origins<S: Into<String>>(mut self, origins: impl IntoIterator<Item = S>) -> Self {
-        self.handlers.origins = Some(origins.into_iter().map(Into::into).collect());
+        // An origin has no path (RFC 6454, section 6.2), but is often copied with the one that browsers show.
+        let written = |origin: S| origin.into().trim_end_matches('/').to_owned();
+        self.handlers.origins = Some(origins.into_iter().map(written).collect());
         self
     }
 
-    /// The most connections at a time, HTTP or WebSocket; more are closed at once. With several workers each has its share.
-    /// Default: no limit but the system's.
+    /// The most connections at a time, HTTP or WebSocket, of all workers together; more are closed at once. Default 1,048,576,
+    /// which is Linux's own limit for a process.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.options.max_connections = connections;
+        self
+    }
+
+    /// The most connections at a time from one address (with IPv6: one network of 64 bits); more are closed at once. Connections
+    /// from this machine are not counted, because a proxy on it has them all. Behind a proxy elsewhere, raise it. Default 16,384.
+    pub fn max_connections_per_address(mut self, connections: usize) -> Self {
+        self.options.max_connections_per_address = connections;
         self
     }
 
@@ -340,12 +350,7 @@ impl<T: 'static> Builder<T> {
     /// # Ok::<(), BindError>(())
     /// ```
     pub fn bind(self, at: impl Listen) -> Result<Server, BindError> {
-        let mut this = self.listen(at)?;
-        // Each worker bounds its own; together they keep to the limit.
-        let connections = this.options.max_connections;
-        if connections != usize::MAX {
-            this.options.max_connections = connections.div_ceil(this.workers);
-        }
+        let this = self.listen(at)?;
         let (seats, locals) = seats(&this.endpoints, &this.listen, this.workers)?;
         let wakers = seats.iter().map(|seat| seat.io.waker()).collect();
         Ok(Server::new(wakers, seats, locals, this.tls, this.options, Arc::new(this.handlers)))

@@ -12,6 +12,7 @@ use super::reply::{FetchError, IntoReply, Reply};
 use super::run::Server;
 use super::upgrade::Upgrader;
 use super::ws::{Panic, Ws};
+use crate::engine::limits::Limit;
 use crate::engine::{Application, LocalSocket, Message};
 use crate::http::{Request, Responder, Response};
 
@@ -150,6 +151,7 @@ fn internal_error() -> Response {
 impl<T: 'static> Application for Typed<T> {
     fn fetch(&self, request: Request, responder: Responder) {
         if !self.origin_allowed(&request) {
+            responder.core.reached(Limit::Origin, responder.ticket.id);
             let mut response = Response::new("this origin may not connect\n".into());
             *response.status_mut() = StatusCode::FORBIDDEN;
             return responder.respond(response);

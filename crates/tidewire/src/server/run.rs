@@ -12,7 +12,6 @@ use tidewire_sys::{Endpoint, Io};
 use super::bind::Seat;
 use super::builder::Builder;
 use super::handlers::{Handlers, Typed};
-use crate::engine::mailbox::Mail;
 use crate::engine::{Application, Compress, Group, Metrics, Options, Payload, SendStatus, Worker, WorkerError};
 
 /// A server: bound, and running once [`Server::run`] or [`Server::start`] was called. Clones are the same server, and may be
@@ -284,7 +283,8 @@ impl Server {
         self.0.group.stop(patience);
     }
 
-    /// Changes handlers and limits, also for the sockets that are open. Addresses, workers and certificates (see `reload_tls`)
+    /// Changes handlers and limits, also for the sockets that are open: on this worker when this returns (what follows in the
+    /// same read is the new handlers'), on the others, and from another thread on all, from their next turn on. Addresses, workers and certificates (see `reload_tls`)
     /// stay as they are, and so must the type of the sockets' data: a socket with other data has no handlers from then on, which is logged.
     ///
     /// ```
@@ -301,11 +301,10 @@ impl Server {
     /// ```
     pub fn reload<T: 'static>(&self, builder: Builder<T>) {
         let (options, handlers) = (builder.options, Arc::new(builder.handlers));
-        for mailbox in self.0.group.shared().link.mailboxes() {
+        self.0.group.reload(move || {
             let (options, handlers, server) = (options.clone(), handlers.clone(), self.clone());
-            let make = move || -> (Rc<dyn Application>, Options) { (Rc::new(Typed::new(handlers, server)), options) };
-            mailbox.post(Mail::Reload(Box::new(make)));
-        }
+            Box::new(move || (Rc::new(Typed::new(handlers, server)), options))
+        });
     }
 
     /// Changes certificates and what clients must show. Connections that are accepted from now on are secured so; those that are

@@ -31,8 +31,9 @@ use crate::engine::{Compress, LocalSocket, Payload, SocketError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Ws<T> {
-    socket: LocalSocket,
     data: Rc<T>,
+    /// After `data`: whatever the data's destructor does, ends in the socket's.
+    socket: LocalSocket,
     server: Server,
 }
 
@@ -69,11 +70,11 @@ impl<T: 'static> Ws<T> {
         &self.data
     }
 
-    /// Subscribes to a topic. `false` when the socket is closed or the subscription was refused, which is logged;
-    /// [`Ws::try_subscribe`] says why. Subscribing twice is the same as once. A socket that ends leaves its topics by itself.
+    /// Subscribes to a topic. `false` when the socket is closed or the subscription was refused; [`Ws::try_subscribe`] says why.
+    /// Subscribing twice is the same as once. A socket that ends leaves its topics by itself.
     pub fn subscribe(&self, topic: &str) -> bool {
         self.socket.subscribe(topic).unwrap_or_else(|error| {
-            tracing::warn!(%error, topic, "a subscription was refused");
+            tracing::debug!(%error, topic, "a subscription was refused");
             false
         })
     }
