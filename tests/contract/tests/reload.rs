@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidewire::{Builder, SendStatus};
 use tidewire_contract::{Notes, World, noting, texts, upgrading};
 use tidewire_kit::client::Client;
+use tidewire_kit::client::frame::{self, FIN, Length, TEXT};
 use tidewire_kit::sim::{Faults, Peer};
 use tidewire_kit::{Random, for_each_seed};
 
@@ -160,5 +161,74 @@ fn c27_whoever_reloads_at_any_moment_loses_no_message_and_gets_each_answered_onc
         }
         world.end(clients);
         assert_eq!(Arc::strong_count(&held), 1);
+    });
+}
+
+#[test]
+fn c27_a_reload_in_a_handler_counts_for_the_rest_of_the_same_read() {
+    for_each_seed(200, |seed| {
+        let (old, new) = (Notes::default(), Notes::default());
+        let (first, second) = (old.clone(), new.clone());
+        let builder = upgrading().message(move |ws, text| {
+            first.add(text.text());
+            let second = second.clone();
+            let next = upgrading().max_payload_length(5).message(move |_, text| second.add(text.text()));
+            ws.server().reload(next);
+        });
+        let mut world = World::new(seed, Faults::none(), 1, builder);
+        let mut client = world.opened();
+        // One piece, so that they are one read.
+        let frames: Vec<u8> = ["1", "2", "3", "too long"].iter().flat_map(|text| masked(text.as_bytes())).collect();
+        client.send_bytes(&frames);
+        let mut clients = vec![client];
+        world.settle(&mut clients);
+        assert_eq!((old.all(), new.all()), (vec!["1".to_owned()], vec!["2".to_owned(), "3".to_owned()]));
+        assert_eq!(clients[0].close_frame().and_then(|close| close.code), Some(1009), "the limit is the new one");
+        world.end(clients);
+    });
+}
+
+/// A text frame of a client.
+fn masked(text: &[u8]) -> Vec<u8> {
+    frame::encode(FIN | TEXT, Length::Minimal, Some([1, 2, 3, 4]), text)
+}
+
+#[test]
+fn c27_of_reloads_from_many_places_the_last_is_the_one_that_stays_on_every_worker() {
+    for_each_seed(300, |seed| {
+        let notes = Notes::default();
+        let with = |number: usize| {
+            let notes = notes.clone();
+            upgrading().message(move |_, _| notes.add(number.to_string()))
+        };
+        let inner = notes.clone();
+        // A handler that reloads while reloads of another thread wait in the mailbox of its worker.
+        let builder = upgrading().message(move |ws, _| {
+            let notes = inner.clone();
+            ws.server().reload(upgrading().message(move |_, _| notes.add("3")));
+        });
+        let mut world = World::new(seed, Faults::rough(), 3, builder);
+        let mut clients: Vec<_> = (0..6).map(|_| world.opened()).collect();
+        clients[0].send_text("reload");
+        world.server.reload(with(1).message({
+            let notes = notes.clone();
+            move |ws, _| {
+                let notes = notes.clone();
+                ws.server().reload(upgrading().message(move |_, _| notes.add("3")));
+            }
+        }));
+        world.settle(&mut clients);
+        clients[1].send_text("reload, if nobody has");
+        world.settle(&mut clients);
+        notes.take();
+        clients.iter_mut().for_each(|client| client.send_text("which?"));
+        world.settle(&mut clients);
+        assert_eq!(notes.take(), ["3"; 6], "all workers have the last");
+        world.server.reload(with(4));
+        world.settle(&mut clients);
+        clients.iter_mut().for_each(|client| client.send_text("which?"));
+        world.settle(&mut clients);
+        assert_eq!(notes.take(), ["4"; 6]);
+        world.end(clients);
     });
 }
