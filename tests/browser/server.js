@@ -1,4 +1,4 @@
-// The chat server as a process: started from its binary, found by the line that it prints, stopped as an operator stops it.
+// A server of the command as a process: started from its binary, found by the line that it prints, stopped as an operator stops it.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,14 +9,14 @@ import { fileURLToPath } from "node:url";
 const PATIENCE = 30_000;
 
 /**
- * Starts `tidewire chat` on loopback and resolves once it has said where it listens.
+ * Starts `tidewire chat`, or another program of it, on loopback and resolves once it has said where it listens.
  *
- * @param {{ workers: number, port?: number }} options `port` 0, the default, lets the system choose
+ * @param {{ program?: string, workers?: number, port?: number, flags?: string[] }} options `port` 0, the default, lets the system choose
  * @returns {Promise<Server>}
  */
-export async function startServer({ workers, port = 0 }) {
-  const flags = ["chat", "--host", "127.0.0.1", "--port", String(port), "--workers", String(workers)];
-  const child = spawn(binary(), flags, { stdio: ["ignore", "pipe", "pipe"] });
+export async function startServer({ program = "chat", workers = 1, port = 0, flags = [] }) {
+  const all = [program, "--host", "127.0.0.1", "--port", String(port), "--workers", String(workers), ...flags];
+  const child = spawn(binary(), all, { stdio: ["ignore", "pipe", "pipe"] });
   const server = new Server(child);
   try {
     server.url = await server.address();
@@ -38,7 +38,7 @@ function binary() {
 }
 
 class Server {
-  /** `http://127.0.0.1:PORT` */
+  /** `http://127.0.0.1:PORT`, or `https:` */
   url = "";
   #child;
   #exit;
@@ -72,7 +72,7 @@ class Server {
       let said = "";
       this.#child.stdout.setEncoding("utf8").on("data", (text) => {
         said += text;
-        const [, url] = /(http:\/\/127\.0\.0\.1:\d+).*\n/.exec(said) ?? [];
+        const [, url] = /(https?:\/\/127\.0\.0\.1:\d+).*\n/.exec(said) ?? [];
         if (url) resolve(url);
       });
     });

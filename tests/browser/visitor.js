@@ -12,7 +12,13 @@ const PATIENCE = 30_000;
 /** Chromium says this for each try while the server is away; a page cannot keep it from doing so. */
 const REFUSED = /^WebSocket connection to '.*' failed: /;
 
-export function launch() {
+/**
+ * Starts Chromium.
+ *
+ * @param {object} options
+ * @param {string} [options.trusts] the SHA-256, in base64, of the public key of an authority whose certificates are taken for good
+ */
+export function launch({ trusts } = {}) {
   return chromium.launch({
     executablePath: browserPath(),
     args: [
@@ -22,6 +28,7 @@ export function launch() {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...(trusts ? [`--ignore-certificate-errors-spki-list=${trusts}`] : []),
     ],
   });
 }

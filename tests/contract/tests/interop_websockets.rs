@@ -1,37 +1,14 @@
 //! Python's `websockets` against our server on real sockets: an implementation of permessage-deflate by other people over
-//! another zlib. It is installed once, into `target/python`.
+//! another zlib.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test from end to end: what goes wrong has to be loud")]
+#![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use tidewire::{Compress, Compressor, Deflate};
 use tidewire_contract::upgrading;
-
-/// Exactly this one, so that the test means the same on every machine.
-const PACKAGE: &str = "websockets==15.0.1";
-
-/// Python with the package, in an environment under `target`.
-fn python() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
-        |target| Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(target),
-    );
-    let environment = target.join("python").join(PACKAGE.replace("==", "-"));
-    let python = environment.join("bin/python");
-    let works = || Command::new(&python).args(["-c", "import websockets"]).output().is_ok_and(|output| output.status.success());
-    if !works() {
-        let made = Command::new("python3").args(["-m", "venv"]).arg(&environment).output();
-        let made = made.expect("python3 is missing: install it, on Debian with `apt-get install python3-venv`");
-        let text = String::from_utf8_lossy(&made.stderr);
-        assert!(made.status.success(), "python3 makes no environment (Debian: apt-get install python3-venv): {text}");
-        let pip = Command::new(&python).args(["-m", "pip", "install", "--quiet", PACKAGE]).output().unwrap();
-        assert!(pip.status.success(), "pip install {PACKAGE} failed: {}", String::from_utf8_lossy(&pip.stderr));
-        assert!(works(), "{PACKAGE} was installed and cannot be imported");
-    }
-    python
-}
+use tidewire_kit::programs::python_with_websockets;
 
 /// Talks to an echo that compresses, with every kind of offer, and prints what was agreed on.
 const CLIENT: &str = r#"
@@ -69,7 +46,7 @@ async def main(url):
 asyncio.run(main(sys.argv[1]))
 "#;
 
-fn agreed_with(deflate: Deflate) -> Vec<String> {
+fn agreed_with(python: &Path, deflate: Deflate) -> Vec<String> {
     let server = upgrading()
         .message(|ws, message| {
             ws.send_with(message, Compress::Yes);
@@ -80,7 +57,7 @@ fn agreed_with(deflate: Deflate) -> Vec<String> {
         .start()
         .unwrap();
     let url = server.url().replace("http:", "ws:");
-    let output = Command::new(python()).args(["-c", CLIENT, &url]).output().unwrap();
+    let output = Command::new(python).args(["-c", CLIENT, &url]).output().unwrap();
     server.stop();
     server.join().unwrap();
     assert!(output.status.success(), "{deflate:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -89,6 +66,8 @@ fn agreed_with(deflate: Deflate) -> Vec<String> {
 
 #[test]
 fn the_python_package_and_this_server_understand_each_other() {
+    let Some(python) = python_with_websockets() else { return };
+    let agreed_with = |deflate| agreed_with(&python, deflate);
     let alone = "; server_no_context_takeover; client_no_context_takeover";
     let ninth = format!("{alone}; server_max_window_bits=9");
     let client_ninth = format!("{alone}; client_max_window_bits=9");

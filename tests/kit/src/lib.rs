@@ -10,6 +10,7 @@
 //! | [`for_each_seed`] | one test over many seeds, and a failing seed run again |
 //! | [`Folder`] | temporary files |
 //! | [`Random`] | random numbers that are the same everywhere |
+//! | [`programs`] | programs of others, as peers |
 //! | [`process`] | what a process uses: resident bytes, open descriptors |
 //!
 //! A test on the simulator comes first, because it is fast, exact, and repeats; a test on real sockets shows that the kernel
@@ -22,6 +23,7 @@ pub mod client;
 mod folder;
 pub mod http;
 pub mod process;
+pub mod programs;
 mod random;
 pub mod real;
 pub mod seeds;

@@ -82,6 +82,7 @@ fn browser(workspace: &Workspace) -> Result<Outcome> {
     };
     needs::packages(&folder)?;
     needs::chromium()?;
+    needs::program("openssl")?;
     cargo(workspace, &["build", "-p", "tidewire-cli", "--profile", PROFILE])?;
     npm_test(&folder, &[("TIDEWIRE_BIN", &workspace.binary(PROFILE, "tidewire"))])
 }

@@ -1,33 +1,17 @@
-//! Programs of others on real sockets: OpenSSL's client, curl, and Python's websockets. A program that is not installed is named
-//! and left out, unless `TIDEWIRE_REQUIRE_PROGRAMS` is set.
+//! Programs of others on real sockets: OpenSSL's client, curl, and Python's websockets.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::thread;
+use std::process::{Command, Output};
 
 use tidewire::server::Running;
 use tidewire::tls::{Certificate, Tls};
 use tidewire::{IntoReply, Server, Upgrade};
 use tidewire_kit::Folder;
 use tidewire_kit::client::{self, Client};
-use tidewire_kit::real::{Connection, PATIENCE, wait_until};
+use tidewire_kit::programs::{Program, is_there, python_with_websockets};
+use tidewire_kit::real::{Connection, wait_until};
 use tidewire_kit::tls::{self, Terms};
 
 use super::{AUTHORITY, LOCALHOST, certificate, localhost};
-
-/// Whether a program is there; says so when it is not.
-fn is_there(program: &str, arguments: &[&str]) -> bool {
-    let found = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let there = found.is_ok_and(|status| status.success());
-    if !there {
-        let required = std::env::var_os("TIDEWIRE_REQUIRE_PROGRAMS").is_some();
-        assert!(!required, "{program} is missing");
-        println!("{program} is missing, so it is not tried");
-    }
-    there
-}
 
 /// A server on a real socket, stopped when the test is over. It echoes, and answers requests that ask for no upgrade.
 struct Site(Option<Running>);
@@ -75,54 +59,6 @@ impl Drop for Site {
         let running = self.0.take().unwrap();
         running.stop();
         running.join().unwrap();
-    }
-}
-
-/// A running program whose output is read line by line.
-struct Program {
-    child: Child,
-    lines: mpsc::Receiver<String>,
-}
-
-impl Program {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (sender, lines) = mpsc::channel();
-        let streams: [Box<dyn Read + Send>; 2] = [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for stream in streams {
-            let sender = sender.clone();
-            thread::spawn(move || {
-                for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
-                    let _ = sender.send(String::from_utf8_lossy(&line).trim_end().to_owned());
-                }
-            });
-        }
-        Self { child, lines }
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let stdin = self.child.stdin.as_mut().unwrap();
-        stdin.write_all(bytes).unwrap();
-        stdin.flush().unwrap();
-    }
-
-    /// The next line that contains a text.
-    fn line_with(&self, text: &str) -> String {
-        let mut seen = Vec::new();
-        loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) if line.contains(text) => return line,
-                Ok(line) => seen.push(line),
-                Err(_) => panic!("no line with {text:?}; so far {seen:#?}"),
-            }
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -179,7 +115,7 @@ fn openssl_resumes_sessions_of_both_versions() {
             openssl.line_with("hello /");
         }
         openssl.write(b"Q\n");
-        assert!(openssl.child.wait().unwrap().success());
+        assert!(openssl.wait().success());
         let openssl = Program::start(&mut s_client(site.port(), &[version, "-sess_in", session]));
         openssl.line_with("Reused, TLSv1");
     }
@@ -252,24 +188,6 @@ fn sockets_outlive_a_change_of_certificates() {
     }
 }
 
-/// A Python with the package websockets, installed once beside what cargo builds.
-fn python() -> Option<PathBuf> {
-    if !is_there("python3", &["-m", "venv", "--help"]) {
-        return None;
-    }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
-    let python = folder.join("bin/python");
-    let has = || python.exists() && is_there(python.to_str().unwrap(), &["-c", "import websockets"]);
-    if !python.exists() {
-        let made = Command::new("python3").args(["-m", "venv"]).arg(&folder).output().unwrap();
-        assert!(made.status.success(), "a virtual environment cannot be made: {made:?}");
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "websockets==16.0"];
-        let installed = Command::new(&python).args(install).output().unwrap();
-        println!("{}", String::from_utf8_lossy(&installed.stderr));
-    }
-    has().then_some(python)
-}
-
 const SCRIPT: &str = r#"
 import asyncio, ssl, sys, websockets
 
@@ -289,7 +207,7 @@ asyncio.run(asyncio.wait_for(main(sys.argv[1], sys.argv[2]), 20))
 
 #[test]
 fn websockets_of_python_echo_through_tls() {
-    let Some(python) = python() else { return };
+    let Some(python) = python_with_websockets() else { return };
     let site = Site::new(localhost());
     let folder = Folder::new();
     let (ca, script) = (folder.write("ca.pem", AUTHORITY.cert()), folder.write("client.py", SCRIPT));
