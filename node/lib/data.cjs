@@ -14,10 +14,14 @@ function share(view) {
   return true;
 }
 
-/** A received payload of at most 64 bytes that the addon has put there: a Buffer with memory of its own. */
+/** Up to this size a received payload is in the slab. */
+const SMALL = 64;
+
+/** A received payload, of the event that is being handled: a Buffer with memory of its own. */
 function copied(length) {
   const buffer = Buffer.allocUnsafeSlow(length);
-  for (let i = 0; i < length; i++) buffer[i] = slab[i];
+  if (length > SMALL) native.fill(buffer);
+  else for (let i = 0; i < length; i++) buffer[i] = slab[i];
   return buffer;
 }
 

@@ -12,8 +12,9 @@ use tidewire::{Message, Request};
 use crate::napi::{Env, Function, Slab, Value};
 use crate::seats::{Seat, Seats};
 
-/// Up to this size JavaScript makes its own copy out of the slab: V8 keeps views of at most 64 bytes on its heap, where they
-/// cost a twentieth of what memory of their own costs. Above, we make the Buffer.
+/// Up to this size JavaScript copies the bytes out of the slab itself: V8 keeps views of at most 64 bytes on its heap, where they
+/// cost a twentieth of what memory of their own costs, and to copy into one it would have to move it off first. Above, it makes
+/// the Buffer, which is cheaper than making one here, and has it filled.
 const SMALL: usize = 64;
 
 /// A request that JavaScript has been given and not answered yet.
@@ -121,9 +122,10 @@ impl JsApplication {
         socket.data().and_then(|data| data.downcast_ref()).map_or(Seat::NOBODY, Seat::number)
     }
 
-    /// Bytes: small ones are in the slab, and this is their number.
-    fn bytes(&self, env: Env, bytes: &[u8]) -> Value {
-        if bytes.len() <= SMALL && self.slab.write(bytes) { env.uint(bytes.len() as u32) } else { env.buffer(bytes) }
+    /// An event with bytes: JavaScript is told how many there are. Small ones are in the slab, others it asks for with `fill`.
+    fn event_of_bytes(&self, which: impl Fn(&Callbacks) -> &Function, seat: u32, bytes: &[u8]) {
+        let event = || self.event(which, |env| [env.uint(seat), env.number(bytes.len() as f64)]);
+        if bytes.len() <= SMALL && self.slab.write(bytes) { event() } else { self.slab.lend(bytes, event) }
     }
 
     /// Reads the rest of a request's body, and hands it to JavaScript: the bytes, or what went wrong.
@@ -192,16 +194,10 @@ impl Application for JsApplication {
 
     fn message(&self, socket: &LocalSocket, message: Message<'_>) {
         let seat = self.seat(socket);
-        self.event(
-            |callbacks| &callbacks.message,
-            |env| {
-                let data = match &message {
-                    Message::Text(text) => env.string(text),
-                    Message::Binary(bytes) => self.bytes(env, bytes),
-                };
-                [env.uint(seat), data]
-            },
-        );
+        match message {
+            Message::Text(text) => self.event(|callbacks| &callbacks.message, |env| [env.uint(seat), env.string(&text)]),
+            Message::Binary(bytes) => self.event_of_bytes(|callbacks| &callbacks.message, seat, &bytes),
+        }
     }
 
     fn drain(&self, socket: &LocalSocket) {
@@ -217,12 +213,12 @@ impl Application for JsApplication {
 
     fn ping(&self, socket: &LocalSocket, data: &[u8]) {
         let seat = self.seat(socket);
-        self.event(|callbacks| &callbacks.ping, |env| [env.uint(seat), self.bytes(env, data)]);
+        self.event_of_bytes(|callbacks| &callbacks.ping, seat, data);
     }
 
     fn pong(&self, socket: &LocalSocket, data: &[u8]) {
         let seat = self.seat(socket);
-        self.event(|callbacks| &callbacks.pong, |env| [env.uint(seat), self.bytes(env, data)]);
+        self.event_of_bytes(|callbacks| &callbacks.pong, seat, data);
     }
 }
 

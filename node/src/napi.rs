@@ -3,6 +3,7 @@
 //! An [`Env`] is only made by Node.js calling us, on the thread that it belongs to, and the types here are not `Send`: so
 //! every call below is made on the right thread, with an environment that is alive.
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
@@ -256,6 +257,8 @@ unsafe extern "C" fn drop_instance<T>(_env: sys::napi_env, data: *mut c_void, _h
 pub struct Slab {
     data: *mut u8,
     length: usize,
+    /// What [`Slab::lend`] lends now.
+    lent: Cell<Option<ptr::NonNull<[u8]>>>,
     /// The view is never let go of: it lives as long as the environment.
     _kept: sys::napi_ref,
 }
@@ -270,6 +273,30 @@ impl Slab {
         // reads it (`read`) is over before an event is written. `bytes` are the engine's, so they do not overlap.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.data, bytes.len()) };
         true
+    }
+
+    /// While `run` calls JavaScript, [`Slab::fill`] gives it these bytes.
+    pub fn lend(&self, bytes: &[u8], run: impl FnOnce()) {
+        let before = self.lent.replace(Some(ptr::NonNull::from(bytes)));
+        run();
+        self.lent.set(before);
+    }
+
+    /// Copies what is lent now into a Uint8Array of JavaScript's, as much as there is room for.
+    pub fn fill(&self, env: Env, view: Value) {
+        let (mut kind, mut length, mut data) = (0, 0, ptr::null_mut());
+        let Some(lent) = self.lent.get() else { return };
+        // SAFETY: the call writes what it is asked for, or fails on another type. `lent` is borrowed by the call of `lend` that is
+        // under way. The view's memory is JavaScript's, so it is not what is lent, and it stays while we are called.
+        unsafe {
+            let (none, no_offset) = (ptr::null_mut(), ptr::null_mut());
+            let info =
+                sys::napi_get_typedarray_info(env.0, view.0, &raw mut kind, &raw mut length, &raw mut data, none, no_offset);
+            if check(info).is_ok() && kind == sys::TypedarrayType::uint8_array && !data.is_null() {
+                let bytes = lent.as_ref();
+                ptr::copy_nonoverlapping(bytes.as_ptr(), data.cast(), bytes.len().min(length));
+            }
+        }
     }
 
     /// Calls `with` with the first bytes, which JavaScript has put there; it must not call JavaScript.
@@ -390,7 +417,7 @@ impl Value {
             }
             check(sys::napi_create_reference(env.0, self.0, 1, &raw mut kept)).ok()?;
         }
-        Some(Slab { data: data.cast(), length, _kept: kept })
+        Some(Slab { data: data.cast(), length, lent: Cell::default(), _kept: kept })
     }
 
     /// The elements of an array; none of anything else.

@@ -51,7 +51,7 @@ impl Addon {
 /// Gives the module its functions.
 pub fn register(env: Env, exports: Value) {
     env.set_instance(Addon::default());
-    let own: [(&str, Callback); 2] = [("share", share), ("fatal", fatal)];
+    let own: [(&str, Callback); 3] = [("share", share), ("fill", fill), ("fatal", fatal)];
     for (name, function) in own.iter().chain(server::FUNCTIONS).chain(requests::FUNCTIONS).chain(sockets::FUNCTIONS) {
         env.define(exports, name, *function);
     }
@@ -132,6 +132,16 @@ native!(
         if shared.is_none() {
             env.throw("TypeError", "share expects a Uint8Array");
         }
+        None
+    }
+);
+
+native!(
+    /// fill(view): copies the bytes of the event that is being handled into a Uint8Array.
+    fill,
+    1,
+    |env, [view]| {
+        env.instance::<Addon>()?.slab.get()?.fill(env, view);
         None
     }
 );
