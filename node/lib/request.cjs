@@ -1,11 +1,20 @@
 "use strict";
-// Requests and responses. A Request of the platform costs microseconds to make, so `fetch` gets an object with its prototype
-// that is made real only when something asks for what only a real one has.
+// What `fetch` and the routes are given. A Request of the platform costs microseconds to make, so they get an object with its
+// prototype that is made real only when something asks for what only a real one has.
 
-const native = require("./native.cjs");
+const { bodyOf } = require("./body.cjs");
+const { CookieMap } = require("./cookie-map.cjs");
 
-/** Requests whose body is being read: number -> what to do with it. */
-const reading = new Map();
+/** The abort reason of a request whose peer has gone: Bun's. */
+const gone = () => new DOMException("The connection was closed.", "AbortError");
+
+/** An absolute URL of a request's target (RFC 9112, 3.2). The Host field names the host, also beside an absolute target. */
+function absolute(target, host) {
+  if (target.startsWith("/")) return `${host}${target}`;
+  if (target === "*") return `${host}/*`;
+  const path = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*(.*)$/i.exec(target)?.[1] ?? "";
+  return path.startsWith("/") ? `${host}${path}` : `${host}/${path}`;
+}
 
 class LazyRequest {
   #server;
@@ -17,22 +26,54 @@ class LazyRequest {
   #headers;
   #url;
   #real;
+  #abort;
+  #params;
+  #cookies;
 
+  /** `server` knows the server's `number`, `authority` and `protocol`; `flat` are the names and values of the headers. */
   constructor(server, number, method, target, flat, hasBody) {
     this.#server = server;
     this.#number = number;
     this.#method = method;
     this.#target = target;
     this.#flat = flat;
-    this.#hasBody = hasBody;
+    this.#hasBody = hasBody && method !== "GET" && method !== "HEAD";
+  }
+
+  static is(value) {
+    return value !== null && typeof value === "object" && #number in value;
   }
 
   static number(request) {
-    return request !== null && typeof request === "object" && #number in request ? request.#number : undefined;
+    return LazyRequest.is(request) ? request.#number : undefined;
   }
 
   static server(request) {
     return request.#server.number;
+  }
+
+  /** What the runtime may have in its hands: the real one behind a lazy one, with the headers as they are now. */
+  static real(request) {
+    const real = request.#made();
+    for (const [name] of [...real.headers]) if (!request.#headers.has(name)) real.headers.delete(name);
+    for (const [name, value] of request.#headers) if (real.headers.get(name) !== value) real.headers.set(name, value);
+    return real;
+  }
+
+  /** A route has matched. */
+  static route(request, params) {
+    request.#params = params;
+  }
+
+  /** The Set-Cookie lines of what was changed in `req.cookies`. */
+  static cookieLines(request) {
+    return request.#cookies === undefined ? [] : request.#cookies.toSetCookieHeaders();
+  }
+
+  /** The peer went before it was answered. */
+  static abort(request) {
+    const abort = (request.#abort ??= new AbortController());
+    abort.abort(gone());
   }
 
   get method() {
@@ -47,106 +88,105 @@ class LazyRequest {
     return this.#headers;
   }
 
+  /** A header's value without making Headers. Names are lower case. */
+  #header(name) {
+    if (this.#headers !== undefined) return this.#headers.get(name);
+    const at = this.#flat.indexOf(name);
+    return at % 2 === 0 ? this.#flat[at + 1] : this.headers.get(name);
+  }
+
   get url() {
     if (this.#url === undefined) {
-      const host = this.headers.get("host") || this.#server.authority;
-      // An absolute target names its own host.
-      this.#url = this.#target.startsWith("/") ? `${this.#server.protocol}://${host}${this.#target}` : this.#target;
+      const { protocol, authority } = this.#server;
+      const host = this.#header("host") || authority;
+      const url = absolute(this.#target, `${protocol}://${host}`);
+      this.#url = normal(url);
     }
     return this.#url;
+  }
+
+  /** The values of the route's parameters; undefined where no route has matched, as in Bun. */
+  get params() {
+    return this.#params;
+  }
+
+  /** The request's cookies, where a route has matched. What is changed here is sent with the response. */
+  get cookies() {
+    if (this.#params === undefined) return undefined;
+    return (this.#cookies ??= new CookieMap(this.headers.get("cookie") ?? ""));
   }
 
   /** The platform's own Request, with everything that it can do. */
   #made() {
     if (this.#real === undefined) {
-      const init = { method: this.#method, headers: this.headers };
-      if (this.#hasBody && this.#method !== "GET" && this.#method !== "HEAD") {
-        const key = `${this.#server.number}:${this.#number}`;
-        const server = this.#server.number;
-        const number = this.#number;
+      const init = { method: this.#method, headers: this.headers, signal: this.signal };
+      if (this.#hasBody) {
         init.duplex = "half";
-        init.body = new ReadableStream({
-          pull: (controller) =>
-            new Promise((resolve) => {
-              reading.set(key, (body) => {
-                if (typeof body === "string") controller.error(new Error(body));
-                else {
-                  if (body.length > 0) controller.enqueue(new Uint8Array(body));
-                  controller.close();
-                }
-                resolve();
-              });
-              native.readBody(server, number);
-            }),
-        });
+        init.body = bodyOf(this.#server.number, this.#number);
       }
-      this.#real = new Request(this.url, init);
+      this.#real = new PlatformRequest(this.url, init);
     }
     return this.#real;
   }
 
+  get signal() {
+    return (this.#abort ??= new AbortController()).signal;
+  }
+
   get body() {
-    return this.#made().body;
+    return this.#hasBody ? this.#made().body : null;
   }
 
   get bodyUsed() {
-    return this.#real === undefined ? false : this.#real.bodyUsed;
-  }
-
-  get signal() {
-    return this.#made().signal;
+    return this.#real?.bodyUsed ?? false;
   }
 
   clone() {
-    return this.#made().clone();
+    const clone = LazyRequest.real(this).clone();
+    const { params, cookies } = this;
+    return params === undefined ? clone : Object.defineProperties(clone, { params: { value: params }, cookies: { value: cookies } });
   }
 
-  text() {
-    return this.#made().text();
-  }
-
-  json() {
-    return this.#made().json();
-  }
-
-  arrayBuffer() {
-    return this.#made().arrayBuffer();
-  }
-
-  blob() {
-    return this.#made().blob();
-  }
-
-  formData() {
-    return this.#made().formData();
+  [Symbol.for("nodejs.util.inspect.custom")](depth, options, inspect) {
+    return inspect(this.#made(), options);
   }
 }
 
-Object.setPrototypeOf(LazyRequest.prototype, Request.prototype);
-
-/** The engine has read a body, or says why not. */
-function bodyArrived(server, number, body) {
-  const key = `${server}:${number}`;
-  const give = reading.get(key);
-  reading.delete(key);
-  give?.(body);
+/** As the platform writes it, dots resolved and strange characters encoded; as it came when it is no URL. */
+function normal(url) {
+  try {
+    return new URL(url).href;
+  } catch {
+    return url;
+  }
 }
 
-/** Names and values of anything that a Headers object can be made of, in a flat list. */
-function flatHeaders(init) {
-  if (init === undefined || init === null) return [];
-  // The caller's object is read, never changed. Repeated Set-Cookie lines stay apart.
-  const headers = init instanceof Headers ? init : new Headers(init);
-  const flat = [];
-  for (const [name, value] of headers) flat.push(name, value);
-  return flat;
-}
+const PlatformRequest = globalThis.Request;
 
-/** Sends a response of `fetch`'s. */
-function respond(server, number, response, fail) {
-  const send = (body) => native.respond(server, number, response.status, flatHeaders(response.headers), body);
-  if (response.body === null) return send("");
-  response.arrayBuffer().then((body) => send(new Uint8Array(body)), fail);
+// Whatever else this runtime's Request has, now or later, is the real one's.
+for (const name of Object.getOwnPropertyNames(PlatformRequest.prototype)) {
+  if (Object.hasOwn(LazyRequest.prototype, name)) continue;
+  const { get, value } = Object.getOwnPropertyDescriptor(PlatformRequest.prototype, name);
+  const member = {
+    get [name]() {
+      return get.call(LazyRequest.real(this));
+    },
+    call(...args) {
+      return value.apply(LazyRequest.real(this), args);
+    },
+  };
+  const descriptor = get === undefined ? { value: member.call, writable: true } : Object.getOwnPropertyDescriptor(member, name);
+  Object.defineProperty(LazyRequest.prototype, name, { ...descriptor, configurable: true, enumerable: true });
 }
+Object.setPrototypeOf(LazyRequest.prototype, PlatformRequest.prototype);
 
-module.exports = { LazyRequest, bodyArrived, flatHeaders, respond };
+// The runtime looks into a Request's private state, where a lazy one has nothing. So the two functions that take one
+// are given the real one; both stay what they are in every other respect.
+const seen = (args) => (LazyRequest.is(args[0]) ? [LazyRequest.real(args[0]), ...args.slice(1)] : args);
+globalThis.Request = new Proxy(PlatformRequest, {
+  construct: (target, args, newTarget) => Reflect.construct(target, seen(args), newTarget),
+});
+PlatformRequest.prototype.constructor = globalThis.Request;
+globalThis.fetch = new Proxy(globalThis.fetch, { apply: (target, self, args) => Reflect.apply(target, self, seen(args)) });
+
+module.exports = { LazyRequest };
