@@ -80,7 +80,7 @@ class Exchange {
         const cookies = LazyRequest.cookieLines(this.#request);
         return respond(this.#place, this.#number, response, cookies, (error) => this.#fail(error));
       }
-      if (!native.isPending(this.#place, this.#number)) return; // upgraded
+      if (LazyRequest.isUpgraded(this.#request)) return;
       if (this.#failed) return this.#last(new TypeError(`Expected a Response object from error, but received ${shown(response)}`));
       console.error(new TypeError(`Expected a Response object from ${this.#handler}, but received ${shown(response)}`));
       native.respond(this.#place, this.#number, 204, [], "");
@@ -100,7 +100,7 @@ class Exchange {
     } catch (again) {
       return this.#last(again);
     }
-    if (result === undefined) return this.#last(error);
+    if (result === undefined && !LazyRequest.isUpgraded(this.#request)) return this.#last(error);
     this.#settle(result);
   }
 

@@ -1,3 +1,7 @@
 "use strict";
 
-module.exports = { serve: require("./serve.cjs").serve };
+const { Cookie } = require("./cookie.cjs");
+const { CookieMap } = require("./cookie-map.cjs");
+const { serve } = require("./serve.cjs");
+
+module.exports = { serve, Cookie, CookieMap };

@@ -1,6 +1,7 @@
 "use strict";
 // The options of serve(): their defaults, and errors that name the option and what was expected.
 
+const { Routes } = require("./routes.cjs");
 const { tls } = require("./tls.cjs");
 
 const MAX_UINT32 = 0xffffffff;
@@ -113,13 +114,21 @@ function object(options) {
   if (options === null || typeof options !== "object") throw wrong("its argument", "an object of options", options);
 }
 
+/** What answers requests. */
+function handlers(options, before) {
+  const fetch = handler(options, "", "fetch") ?? before.fetch;
+  const routes = options.routes === undefined && before.routes !== undefined ? before.routes : new Routes(options.routes);
+  if (fetch === undefined && routes.isEmpty) {
+    throw new TypeError("serve: fetch must be a function (request, server), or routes an object: path -> Response or handler");
+  }
+  return { fetch, routes, error: handler(options, "", "error") ?? before.error };
+}
+
 /** The options of serve(). */
 function read(options) {
   object(options);
-  if (typeof options.fetch !== "function") throw wrong("fetch", "a function (request, server)", options.fetch);
   return {
-    fetch: options.fetch,
-    error: handler(options, "", "error"),
+    ...handlers(options, {}),
     development: boolean(options, "", "development", false),
     place: place(options),
     tls: tls(options.tls),
@@ -133,8 +142,7 @@ function reread(options, before) {
   object(options);
   return {
     ...before,
-    fetch: handler(options, "", "fetch") ?? before.fetch,
-    error: handler(options, "", "error") ?? before.error,
+    ...handlers(options, before),
     development: boolean(options, "", "development", before.development),
     requestLimits: requestLimits(options, before.requestLimits),
     ...(options.websocket === undefined ? {} : webSocket(options.websocket)),

@@ -29,6 +29,7 @@ class LazyRequest {
   #abort;
   #params;
   #cookies;
+  #upgraded = false;
 
   /** `server` knows the server's `number`, `authority` and `protocol`; `flat` are the names and values of the headers. */
   constructor(server, number, method, target, flat, hasBody) {
@@ -58,6 +59,15 @@ class LazyRequest {
     for (const [name] of [...real.headers]) if (!request.#headers.has(name)) real.headers.delete(name);
     for (const [name, value] of request.#headers) if (real.headers.get(name) !== value) real.headers.set(name, value);
     return real;
+  }
+
+  /** It is a WebSocket now, and needs no answer. */
+  static upgraded(request) {
+    request.#upgraded = true;
+  }
+
+  static isUpgraded(request) {
+    return request.#upgraded;
   }
 
   /** A route has matched. */
@@ -179,6 +189,7 @@ for (const name of Object.getOwnPropertyNames(PlatformRequest.prototype)) {
   Object.defineProperty(LazyRequest.prototype, name, { ...descriptor, configurable: true, enumerable: true });
 }
 Object.setPrototypeOf(LazyRequest.prototype, PlatformRequest.prototype);
+delete LazyRequest.prototype.constructor; // it is a Request to everybody
 
 // The runtime looks into a Request's private state, where a lazy one has nothing. So the two functions that take one
 // are given the real one; both stay what they are in every other respect.

@@ -5,7 +5,10 @@ const native = require("./native.cjs");
 const { waits, later } = require("./blobs.cjs");
 const { payload, copied, received } = require("./data.cjs");
 const { read, reread, limits } = require("./options.cjs");
-const { LazyRequest, bodyArrived, flatHeaders, respond } = require("./request.cjs");
+const { bodyArrived } = require("./body.cjs");
+const { Exchange, answerTo } = require("./exchange.cjs");
+const { LazyRequest } = require("./request.cjs");
+const { flatHeaders } = require("./response.cjs");
 const { ServerWebSocket } = require("./socket.cjs");
 
 /** How long a graceful stop waits for its sockets, in seconds. */
@@ -101,7 +104,11 @@ class Server {
 
   upgrade(request, options = {}) {
     const number = LazyRequest.number(request);
-    if (number === undefined) throw new TypeError("upgrade expects the request that fetch was given");
+    if (number === undefined) {
+      // It came on no connection: server.fetch() was called with it.
+      if (request instanceof Request) return false;
+      throw new TypeError("upgrade expects the request that fetch was given");
+    }
     if (options === null || typeof options !== "object") throw new TypeError("upgrade expects an object of options");
     // Getters may run code, and even upgrade the same request: they come first.
     const { data } = options;
@@ -109,13 +116,24 @@ class Server {
     const before = this.#data;
     this.#data = data;
     try {
-      return native.upgrade(this.#number, number, headers) ?? false;
+      const upgraded = native.upgrade(this.#number, number, headers) ?? false;
+      if (upgraded) LazyRequest.upgraded(request);
+      return upgraded;
     } finally {
       this.#data = before;
     }
   }
 
+  /** Answers a request without a connection: by `routes` and `fetch`, as one from the network. */
+  async fetch(request) {
+    if (typeof request !== "string" && !(request instanceof URL) && !(request instanceof Request)) {
+      throw new TypeError("server.fetch expects a Request, a URL or a string");
+    }
+    return answerTo(this, this.#options, request instanceof Request ? request : new Request(new URL(request, this.url)));
+  }
+
   requestIP(request) {
+    if (!(request instanceof Request)) throw new TypeError("requestIP expects the request that fetch was given");
     return addresses.get(request) ?? null;
   }
 
@@ -148,49 +166,10 @@ class Server {
   }
 
   #fetch(number, method, target, headers, address, port, hasBody) {
-    const server = { number: this.#number, protocol: this.protocol, authority: this.#authority() };
-    const request = new LazyRequest(server, number, method, target, headers, hasBody);
+    const origin = { number: this.#number, authority: this.#authority(), protocol: this.protocol };
+    const request = new LazyRequest(origin, number, method, target, headers, hasBody);
     if (address !== undefined) addresses.set(request, { address, port, family: address.includes(":") ? "IPv6" : "IPv4" });
-    const fail = (error) => this.#failed(number, error);
-    let result;
-    try {
-      result = this.#options.fetch.call(this, request, this);
-    } catch (error) {
-      return fail(error);
-    }
-    if (typeof result?.then === "function") result.then((response) => this.#answer(number, response, fail), fail);
-    else this.#answer(number, result, fail);
-  }
-
-  #answer(number, response, fail) {
-    if (response === undefined || response === null) {
-      // Nothing to do after an upgrade; otherwise the request is answered with an error.
-      return native.respond(this.#number, number, 500, [], "fetch returned no Response and did not upgrade\n");
-    }
-    if (typeof response.status !== "number" || typeof response.arrayBuffer !== "function") {
-      return fail(new TypeError(`fetch must return a Response, or undefined after an upgrade; it returned ${typeof response}`));
-    }
-    try {
-      respond(this.#number, number, response, fail);
-    } catch (error) {
-      fail(error);
-    }
-  }
-
-  #failed(number, error) {
-    const last = (reason) => {
-      console.error(reason);
-      const text = this.#options.development ? `${reason?.stack ?? reason}\n` : "Internal Server Error\n";
-      native.respond(this.#number, number, 500, ["content-type", "text/plain; charset=utf-8"], text);
-    };
-    if (this.#options.error === undefined) return last(error);
-    let result;
-    try {
-      result = this.#options.error.call(this, error);
-    } catch (reason) {
-      return last(reason);
-    }
-    Promise.resolve(result).then((response) => this.#answer(number, response, last), last);
+    new Exchange(this, this.#options, this.#number, number, request).begin(method, target);
   }
 
   #open(seat, address) {
