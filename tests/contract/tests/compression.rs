@@ -478,7 +478,8 @@ fn ours(seed: u64, client: Deflate, server: Deflate, texts: &[String]) -> Vec<St
         .error(move |_, why| error.add(why.to_string()))
         .close(move |_, code, _| close.add(format!("close {code}")))
         .per_message_deflate(client)
-        .embed(Box::new(network.io()), endpoint, "a", "/")
+        .at([endpoint])
+        .embed(Box::new(network.io()), "ws://a/")
         .unwrap();
     workers.push(client);
     let ended = || notes.all().last().is_some_and(|note| note.starts_with("close"));
@@ -520,7 +521,7 @@ fn contract_29_a_client_refuses_an_answer_that_does_not_fit_its_offer() {
             .close(move |_, code, _| close.add(format!("close {code}")));
         // The last answer is right but for that nothing was offered.
         let builder = if number < answers.len() { builder.per_message_deflate(Compressor::Dedicated) } else { builder };
-        let mut worker = builder.embed(Box::new(network.io()), listener.local().clone(), "a", "/").unwrap();
+        let mut worker = builder.at([listener.local().clone()]).embed(Box::new(network.io()), "ws://a/").unwrap();
         let (mut peer, mut request) = (None, Vec::new());
         network.run(tidewire_contract::LIMIT, || {
             worker.turn(None).unwrap();

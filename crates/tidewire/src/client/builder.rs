@@ -1,18 +1,18 @@
 //! The client in the making, and its run.
 
 use std::fmt;
-use std::io;
-use std::net::ToSocketAddrs;
 use std::rc::Rc;
 
-use tidewire_proto::UsageError;
 use tidewire_sys::{Endpoint, Io, Readiness};
 
-use super::url::{self, Target, UrlError};
 #[cfg(feature = "deflate")]
 use crate::engine::Deflate;
-use crate::engine::{Application, ConnectError, Dial, Group, LocalSocket, Message, Options, Worker, WorkerError};
-use crate::http::{Request, Responder};
+use crate::engine::dialing::url::UrlError;
+use crate::engine::{
+    Application, ConnectError, Dial, DialError, Group, LocalSocket, LocalWorker, Message, Options, Proxy, Worker, WorkerError,
+};
+#[cfg(feature = "tls")]
+use crate::tls::Connector;
 
 type OnSocket = Box<dyn Fn(&LocalSocket)>;
 type OnMessage = Box<dyn Fn(&LocalSocket, Message<'_>)>;
@@ -44,6 +44,10 @@ pub struct Client {
     options: Options,
     protocols: Vec<String>,
     headers: Vec<(String, String)>,
+    endpoints: Vec<Endpoint>,
+    proxy: Option<Proxy>,
+    #[cfg(feature = "tls")]
+    connector: Option<Connector>,
 }
 
 #[derive(Default)]
@@ -72,20 +76,9 @@ pub enum ClientError {
     /// The URL is none to connect to.
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// The host's name has no address.
-    #[error("the host {host:?} cannot be resolved: {error}")]
-    Resolve {
-        /// The name.
-        host: String,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// A header, a subprotocol or the path cannot be sent.
+    /// A header, a subprotocol or the path cannot be sent, or TLS cannot be spoken as it was told to.
     #[error(transparent)]
-    Usage(#[from] UsageError),
-    /// The connection could not be opened at all.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
+    Dial(#[from] DialError),
     /// The worker failed, or could not be set up.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -115,10 +108,11 @@ impl Client {
         self
     }
 
-    /// The connection has ended, or could not be opened (then with 1006): once, and the last call. After a close of this side
+    /// The connection has ended, or could not be opened: once, and the last call. After a close of this side
     /// it comes when the server has answered, with the code of its answer, as a browser's `close` event does (a server's handler
     /// runs at once); 1006 if there was no answer within `close_timeout`. Where the server broke the protocol the code is that of
-    /// the error, 1002, 1007, 1008 or 1009, as in Bun. All others are those of [`Builder::close`](crate::Builder::close).
+    /// the error, 1002, 1007, 1008 or 1009, as in Bun. What could not be opened has 1006, or, as in Bun, 1015 when TLS failed. All
+    /// others are those of [`Builder::close`](crate::Builder::close).
     pub fn close(mut self, handler: impl Fn(&LocalSocket, u16, &str) + 'static) -> Self {
         self.handlers.close = Some(Box::new(handler));
         self
@@ -142,21 +136,39 @@ impl Client {
         self
     }
 
-    /// Offers a subprotocol (RFC 6455, section 1.9); the first is the one that is liked best. The server must choose one of
-    /// them, or the handshake fails (as in browsers and Bun).
+    /// Offers a subprotocol: see [`Dial::protocol`].
     pub fn protocol(mut self, protocol: &str) -> Self {
         self.protocols.push(protocol.to_owned());
         self
     }
 
-    /// Adds a header to the handshake. As in Bun, it may replace Host and a valid Sec-WebSocket-Key; `Connection`, `Upgrade` and
-    /// their like are ignored. One that cannot be sent (CR, LF, NUL) makes [`Client::run`] fail.
+    /// Adds a header to the handshake: see [`Dial::header`].
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Offers compression: `true`, a [`Compressor`](crate::Compressor), or one for each direction. Default: not.
+    /// Secures `wss://` connections so: see [`ClientTls`](crate::tls::ClientTls), whose defaults are taken without this.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, connector: &Connector) -> Self {
+        self.connector = Some(connector.clone());
+        self
+    }
+
+    /// Goes through a proxy.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Connects to these instead of asking the system for the addresses of the URL's host: see [`Dial::at`].
+    pub fn at(mut self, endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+        self.endpoints.extend(endpoints);
+        self
+    }
+
+    /// Offers compression: `true`, a [`Compressor`](crate::Compressor), or one for each direction. Default: not. What is sent is
+    /// compressed where it was agreed on and [`LocalSocket::send_with`] says so.
     #[cfg(feature = "deflate")]
     pub fn per_message_deflate(mut self, deflate: impl Into<Deflate>) -> Self {
         self.options.per_message_deflate = deflate.into();
@@ -169,17 +181,14 @@ impl Client {
         self
     }
 
-    /// Connects to a `ws://` URL (or `http://`, which is the same) and runs on this thread until the connection has ended. Of a
-    /// name's addresses the first is taken.
+    /// Connects to a URL (see [`Dial::to`]) and runs on this thread until the connection has ended.
     ///
     /// # Errors
     /// When there is nothing to connect to, or the worker fails. A connection that could not be opened is reported to the
     /// handlers and is no error here.
     pub fn run(self, url: &str) -> Result<(), ClientError> {
-        let target = url::parse(url)?;
-        let endpoint = resolve(&target)?;
         let io: Box<dyn Io> = Box::new(Readiness::new().map_err(WorkerError::Poll)?);
-        let mut worker = self.embed(io, endpoint, &target.authority, &target.resource)?;
+        let mut worker = self.embed(io, url)?;
         // A client has no listener: stopping it means waiting for its one connection.
         worker.stop_when_empty();
         while !worker.is_finished() {
@@ -188,42 +197,80 @@ impl Client {
         Ok(())
     }
 
-    /// Begins the connection on a worker that the caller turns, over an [`Io`] of the caller's. `host` is the Host header,
-    /// `resource` the path with its query.
+    /// Begins the connection on a worker that the caller turns, over an [`Io`] of the caller's.
     ///
     /// # Errors
     /// As [`Client::run`].
     ///
     /// ```
+    /// use std::rc::Rc;
+    /// use std::cell::RefCell;
     /// use tidewire::Client;
-    /// use tidewire::client::ClientError;
-    /// use tidewire::sys::{Endpoint, Readiness};
+    /// use tidewire::sys::Readiness;
     ///
-    /// let (io, endpoint) = (Box::new(Readiness::new()?), Endpoint::Unix("nobody listens here".into()));
-    /// let result = Client::builder().embed(io, endpoint, "localhost", "/chat");
-    /// assert!(matches!(result, Err(ClientError::Connect(_))));
-    /// # Ok::<(), std::io::Error>(())
+    /// let why = Rc::new(RefCell::new(String::new()));
+    /// let note = why.clone();
+    /// let client = Client::builder().error(move |_ws, error| *note.borrow_mut() = error.code().to_owned());
+    /// let mut worker = client.embed(Box::new(Readiness::new()?), "ws+unix:/nobody listens here")?;
+    /// while worker.population().0 > 0 {
+    ///     worker.turn(None)?;
+    /// }
+    /// assert_eq!(*why.borrow(), "ENOENT");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn embed(self, io: Box<dyn Io>, endpoint: Endpoint, host: &str, resource: &str) -> Result<Worker, ClientError> {
-        let dial = Dial::new(endpoint, host, resource, &self.protocols, &self.headers, &self.options)?;
+    pub fn embed(self, io: Box<dyn Io>, url: &str) -> Result<Worker, ClientError> {
         let group = Group::new(vec![io.waker()]);
-        let mut worker = Worker::new(io, &group, 0, self.options, Rc::new(self.handlers));
-        worker.connect(dial, None)?;
+        let worker = Worker::new(io, &group, 0, self.options.clone(), Rc::new(()));
+        self.connect(&worker.handle(), url)?;
         Ok(worker)
+    }
+
+    /// Begins the connection on a worker that is there already, beside whatever else it does: one of a server's, for example
+    /// ([`LocalSocket::worker`]). That worker's [`Options`] count, but for the compression, which is this client's.
+    ///
+    /// # Errors
+    /// [`ClientError::Url`] and [`ClientError::Dial`].
+    ///
+    /// ```
+    /// use tidewire::{Client, Server};
+    ///
+    /// // Every socket gets what somebody else says.
+    /// let builder = Server::builder::<()>().open(|ws| {
+    ///     let to = ws.clone();
+    ///     let feed = Client::builder().message(move |_feed, message| { to.send(message); });
+    ///     if let Err(error) = feed.connect(&ws.worker(), "ws://127.0.0.1:4000/feed") {
+    ///         println!("{error}");
+    ///     }
+    /// });
+    /// # let _ = builder;
+    /// ```
+    pub fn connect(self, worker: &LocalWorker, url: &str) -> Result<LocalSocket, ClientError> {
+        let dial = self.dial(url)?;
+        Ok(worker.connect(&dial, Rc::new(self.handlers), None)?)
+    }
+
+    fn dial(&self, url: &str) -> Result<Dial, UrlError> {
+        let mut dial = Dial::to(url)?.at(self.endpoints.iter().cloned());
+        for protocol in &self.protocols {
+            dial = dial.protocol(protocol);
+        }
+        for (name, value) in &self.headers {
+            dial = dial.header(name, value);
+        }
+        if let Some(proxy) = &self.proxy {
+            dial = dial.proxy(proxy.clone());
+        }
+        #[cfg(feature = "deflate")]
+        let dial = dial.per_message_deflate(self.options.per_message_deflate);
+        #[cfg(feature = "tls")]
+        if let Some(connector) = &self.connector {
+            return Ok(dial.tls(connector));
+        }
+        Ok(dial)
     }
 }
 
-fn resolve(target: &Target) -> Result<Endpoint, ClientError> {
-    let failed = |error| ClientError::Resolve { host: target.host.clone(), error };
-    let mut addresses = (&*target.host, target.port).to_socket_addrs().map_err(failed)?;
-    let none = || failed(io::Error::new(io::ErrorKind::NotFound, "it has no address"));
-    addresses.next().map(Endpoint::Tcp).ok_or_else(none)
-}
-
 impl Application for Handlers {
-    /// A client listens nowhere: no request comes.
-    fn fetch(&self, _: Request, _: Responder) {}
-
     fn connect_failed(&self, socket: &LocalSocket, error: &ConnectError) {
         match &self.error {
             Some(handler) => handler(socket, error),

@@ -1,5 +1,5 @@
-//! The client: the mirror of the server's handlers, on a worker of its own. One [`Client`] is one connection; it is over when
-//! [`Client::run`] returns.
+//! The client: the mirror of the server's handlers, on a worker of its own or beside others. One [`Client`] is one connection; it
+//! is over when [`Client::run`] returns.
 //!
 //! ```
 //! use tidewire::{Client, Server, Upgrade};
@@ -22,7 +22,7 @@
 //! ```
 
 mod builder;
-mod url;
 
+pub use crate::engine::dialing::url::UrlError;
+pub use crate::engine::{Answer, ConnectError, Dial, DialError, Proxy};
 pub use builder::{Client, ClientError};
-pub use url::UrlError;

@@ -43,8 +43,13 @@ use crate::http::{Request, Responder};
 /// ```
 pub trait Application {
     /// A request has come. It is answered through the responder, now or later, or upgraded; a responder that is dropped
-    /// without either answers 500.
-    fn fetch(&self, request: Request, responder: Responder);
+    /// without either answers 500. Default: 404, for who only connects.
+    fn fetch(&self, request: Request, responder: Responder) {
+        drop(request);
+        let mut response = crate::http::Response::default();
+        *response.status_mut() = http::StatusCode::NOT_FOUND;
+        responder.respond(response);
+    }
     /// A connection that this side began could not be opened; `close` follows, with 1006.
     fn connect_failed(&self, socket: &LocalSocket, error: &ConnectError) {
         let _ = (socket, error);
@@ -75,6 +80,9 @@ pub trait Application {
         let _ = (socket, data);
     }
 }
+
+/// Nobody: requests are answered 404, and nothing else is of interest. For a worker whose connections are all its own.
+impl Application for () {}
 
 /// Whether a message is text or binary (RFC 6455, section 5.6).
 ///

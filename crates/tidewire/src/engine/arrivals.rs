@@ -81,7 +81,10 @@ impl Core {
 
     /// The poller says that something can be done for a connection.
     pub(super) fn ready(self: &Rc<Self>, id: SocketId, event: Event) {
-        if event.writable && !self.dialed(id) {
+        if (event.writable || event.hangup) && self.attempted(id) {
+            return;
+        }
+        if event.writable {
             let mut state = self.state.borrow_mut();
             let State { table, out, .. } = &mut *state;
             if let Some(connection) = table.find_mut(id) {
@@ -94,13 +97,13 @@ impl Core {
     }
 
     fn readable(self: &Rc<Self>, id: SocketId) {
-        let received = {
+        let (received, dialing) = {
             let mut state = self.state.borrow_mut();
             let State { table, out, .. } = &mut *state;
             let Some(connection) = table.find_mut(id).filter(|connection| !connection.flags.lost) else { return };
             let received = transport::recv(&mut *out.io, &mut out.scratch, &connection.socket, &mut connection.tls);
             out.mark_sealed(connection, id);
-            received
+            (received, matches!(connection.stage, Stage::Dialing(_)))
         };
         let mut received = match received {
             Ok(received) => received,
@@ -112,13 +115,17 @@ impl Core {
             }
         };
         self.counters.bytes_in.add(received.input.len() as u64);
-        if !received.input.is_empty() {
-            self.received(id, &mut received.input);
-        }
-        match received.then {
-            Then::More => {}
-            Then::End => self.received(id, &mut []),
-            Then::Broken => self.broken(id),
+        if dialing {
+            self.dial_input(id, &received);
+        } else {
+            if !received.input.is_empty() {
+                self.received(id, &mut received.input);
+            }
+            match received.then {
+                Then::More => {}
+                Then::End => self.received(id, &mut []),
+                Then::Broken => self.broken(id),
+            }
         }
         let state = &mut *self.state.borrow_mut();
         state.out.scratch.give_back(&mut *state.out.io, received.input);
@@ -126,7 +133,7 @@ impl Core {
 
     /// The peer broke TLS, or never spoke it: it is told so, and that was it.
     #[cold]
-    fn broken(self: &Rc<Self>, id: SocketId) {
+    pub(super) fn broken(self: &Rc<Self>, id: SocketId) {
         self.counters.tls_errors.add(1);
         let exchange = {
             let state = &mut *self.state.borrow_mut();
@@ -150,25 +157,23 @@ impl Core {
     }
 
     /// Hands received bytes to the stage that the connection is in.
-    fn received(self: &Rc<Self>, id: SocketId, bytes: &mut [u8]) {
+    pub(super) fn received(self: &Rc<Self>, id: SocketId, bytes: &mut [u8]) {
         enum To {
-            Dialing,
             Http,
             Frames { early: bool },
             Nobody,
         }
         let to = match self.state.borrow().table.find(id).map(|connection| &connection.stage) {
-            Some(Stage::Dialing(_)) => To::Dialing,
             Some(Stage::Http(_)) => To::Http,
             Some(Stage::Open(early)) => To::Frames { early: early.is_some() },
             Some(Stage::CloseSent) => To::Frames { early: false },
             Some(Stage::Ending(_) | Stage::Lingering) => To::Nobody,
-            None => return,
+            // Those have a way in of their own.
+            Some(Stage::Dialing(_) | Stage::Attempt(_)) | None => return,
         };
         match to {
             To::Http => self.http_input(id, bytes),
             _ if bytes.is_empty() => self.lost(id, Happening::EndOfStream),
-            To::Dialing => self.answer_arrived(id, bytes),
             To::Frames { early } => {
                 if early {
                     self.early_bytes(id);
@@ -206,6 +211,7 @@ impl Core {
                 }
             }
             Mail::Reload(number, make) => self.reload(number, make),
+            Mail::Resolved(id, found) => self.resolved(id, found),
             Mail::Stop(_) => {}
         }
     }

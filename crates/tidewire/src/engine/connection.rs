@@ -11,6 +11,7 @@ use tidewire_sys as sys;
 use super::compression::{Compression, Contexts};
 use super::dialing::Dialing;
 use super::outbox::Outbox;
+use super::table::SocketId;
 use super::timer::Tick;
 use super::transport::Secured;
 use crate::http::exchange::Exchange;
@@ -40,6 +41,8 @@ pub(crate) struct Connection {
 pub(crate) enum Stage {
     /// We connect to a server, or wait for its answer to our handshake.
     Dialing(Box<Dialing>),
+    /// A socket that one that is dialing may get, if it is the first to be established.
+    Attempt(SocketId),
     /// Requests and responses. Empty while the exchange is being polled.
     Http(Option<Box<Exchange>>),
     /// A WebSocket; with the bytes that came before its `open` had returned, until they are dispatched.
@@ -75,6 +78,9 @@ pub(crate) struct Flags {
 }
 
 impl Connection {
+    /// The number of the socket that a connection has which is still to get one.
+    pub const NO_SOCKET: i32 = -1;
+
     /// A connection whose exchange is still to come.
     pub fn new(socket: sys::Socket, peer: Option<SocketAddr>) -> Self {
         Self {
@@ -96,7 +102,7 @@ impl Connection {
     /// Where it is in the closing table; `None` while it speaks HTTP, in either role.
     pub fn phase(&self) -> Option<Phase> {
         match self.stage {
-            Stage::Dialing(_) | Stage::Http(_) => None,
+            Stage::Dialing(_) | Stage::Attempt(_) | Stage::Http(_) => None,
             Stage::Open(_) => Some(Phase::Open),
             Stage::CloseSent => Some(Phase::CloseSent),
             Stage::Ending(_) | Stage::Lingering => Some(Phase::Ending),
@@ -124,12 +130,12 @@ impl Connection {
     /// What the poller should tell us about.
     pub fn interest(&self) -> sys::Interest {
         let readable = match self.stage {
+            Stage::Attempt(_) => return sys::Interest::WRITE,
             Stage::Ending(_) => false,
             Stage::Open(_) => !self.flags.paused,
             _ => !self.flags.blocked,
         };
-        let connecting = matches!(&self.stage, Stage::Dialing(dialing) if !dialing.is_connected());
-        sys::Interest { readable: readable && !connecting, writable: self.flags.stalled || connecting }
+        sys::Interest { readable, writable: self.flags.stalled }
     }
 }
 

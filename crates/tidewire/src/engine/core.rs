@@ -89,6 +89,11 @@ impl Core {
         Entered
     }
 
+    /// Whose handlers a socket's events go to: its own, if we began it, else the worker's.
+    pub fn application_of(&self, socket: &LocalSocket) -> Rc<dyn Application> {
+        socket.client_side().map_or_else(|| self.application(), |side| side.handlers.clone())
+    }
+
     pub fn application(&self) -> Rc<dyn Application> {
         self.application.borrow().clone()
     }
@@ -143,7 +148,7 @@ impl Core {
             self.counters.lost.add(1);
         }
         self.counters.close_codes.count(code);
-        self.application().close(&socket, code, reason);
+        self.application_of(&socket).close(&socket, code, reason);
     }
 
     /// Drops what is over, now that nothing is borrowed: a connection's data may have a destructor of the application's.
@@ -196,6 +201,7 @@ impl Core {
             None => {}
             Some(Some(_)) => self.happen(id, happening, 1006, ""),
             Some(None) if self.is_dialing(id) => self.dial_failed(id, ConnectError::from(happening)),
+            Some(None) if self.is_attempt(id) => self.attempt_failed(id, std::io::ErrorKind::ConnectionAborted.into()),
             Some(None) => {
                 self.state.borrow_mut().remove(id, false);
                 self.bury();
@@ -205,7 +211,8 @@ impl Core {
 
     fn drain(self: &Rc<Self>, id: SocketId) {
         if self.state.borrow().table.find(id).is_some_and(|connection| connection.is_open()) {
-            self.application().drain(&self.local(id));
+            let socket = self.local(id);
+            self.application_of(&socket).drain(&socket);
         }
     }
 
@@ -217,6 +224,8 @@ impl Core {
             match phase {
                 Some(Some(_)) => self.happen(id, happening, code, reason),
                 Some(None) if self.is_dialing(id) => self.dial_failed(id, ConnectError::Closed),
+                // It ends with what it is an attempt of.
+                Some(None) if self.is_attempt(id) => {}
                 Some(None) => self.end_exchange(id, happening == Happening::LocalTerminate),
                 None => {}
             }
@@ -235,13 +244,6 @@ impl Core {
         };
         rest.into_iter().for_each(|data| self.let_go(data));
         self.bury();
-        self.set_application(Rc::new(Nobody));
+        self.set_application(Rc::new(()));
     }
-}
-
-/// The application of a worker that has ended.
-struct Nobody;
-
-impl Application for Nobody {
-    fn fetch(&self, _: crate::http::Request, _: crate::http::Responder) {}
 }

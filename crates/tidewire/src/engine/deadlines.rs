@@ -45,7 +45,7 @@ impl Deadlines {
 fn overdue(connection: &Connection) -> Option<Limit> {
     match &connection.stage {
         Stage::Open(_) => None,
-        Stage::Dialing(_) => Some(Limit::Connect),
+        Stage::Dialing(_) | Stage::Attempt(_) => Some(Limit::Connect),
         Stage::Http(Some(exchange)) if exchange.awaits_head() => Some(Limit::Head),
         Stage::Http(_) => Some(Limit::HttpIdle),
         Stage::CloseSent | Stage::Ending(_) | Stage::Lingering => Some(Limit::Unfinished),

@@ -78,7 +78,8 @@ impl Core {
     /// event borrows the buffer, which is the caller's.
     pub fn frames(self: &Rc<Self>, id: SocketId, input: &mut [u8]) {
         let Some(Reception { mut receiver, mut inflater, mut limits }) = self.begin_frames(id) else { return };
-        let (mut application, socket) = (self.application(), self.local(id));
+        let socket = self.local(id);
+        let mut application = self.application_of(&socket);
         let mut reloads = self.reloads.get();
         let mut at = 0;
         let rest = loop {
@@ -91,7 +92,7 @@ impl Core {
             if self.reloads.get() != reloads {
                 // A handler has reloaded: what follows in the same read is the new handlers', by the new limits.
                 (reloads, limits) = (self.reloads.get(), self.state.borrow().limits);
-                self.let_go(std::mem::replace(&mut application, self.application()));
+                self.let_go(std::mem::replace(&mut application, self.application_of(&socket)));
             }
             let next = match &mut inflater {
                 Inflating::No => receiver.next(&limits, input, &mut at),

@@ -13,10 +13,11 @@ use tidewire_proto::frame::MAX_CONTROL;
 use tidewire_proto::state::Happening;
 use tidewire_proto::{Opcode, UsageError};
 
-use super::application::{Kind, Payload, SendStatus};
+use super::application::{Application, Kind, Payload, SendStatus};
 use super::compression::Compress;
 use super::connection::Stage;
 use super::core::Core;
+use super::dialing::{Answer, ClientSide, Dial, DialError};
 use super::mailbox::{Mail, Mailbox};
 use super::options::Options;
 use super::packing::Outbound;
@@ -143,10 +144,32 @@ impl LocalSocket {
         self.id
     }
 
-    /// What the upgrade attached, if anything was; [`Ws::data`](crate::Ws::data) has it with its type.
+    /// What the upgrade, or [`LocalWorker::connect`], attached, if anything was; [`Ws::data`](crate::Ws::data) has it with its type.
     #[must_use]
     pub fn data(&self) -> Option<&Rc<dyn Any>> {
-        self.data.as_ref()
+        match self.client_side() {
+            Some(side) => side.data.as_ref(),
+            None => self.data.as_ref(),
+        }
+    }
+
+    /// What this has as a client's; `None` when it was accepted.
+    #[inline]
+    pub(crate) fn client_side(&self) -> Option<&ClientSide> {
+        self.data.as_ref()?.downcast_ref()
+    }
+
+    /// The server's answer to the handshake, of a socket that this side began; `None` until it is open, and of one that was
+    /// accepted.
+    #[must_use]
+    pub fn answer(&self) -> Option<&Answer> {
+        Some(self.client_side()?.answer.get()?)
+    }
+
+    /// The worker that it is on.
+    #[must_use]
+    pub fn worker(&self) -> LocalWorker {
+        LocalWorker::new(self.core.clone())
     }
 
     /// Sends a message: text for a string, binary for bytes, see [`Payload`]. What became of it is a [`SendStatus`]; it may be
@@ -302,6 +325,7 @@ impl LocalSocket {
     #[must_use]
     pub fn ready_state(&self) -> ReadyState {
         match self.core.state.borrow().table.find(self.id).map(|connection| &connection.stage) {
+            Some(Stage::Dialing(dialing)) if dialing.given_up => ReadyState::Closing,
             Some(Stage::Dialing(_)) => ReadyState::Connecting,
             Some(Stage::Open(_)) => ReadyState::Open,
             Some(Stage::CloseSent) => ReadyState::Closing,
@@ -463,11 +487,25 @@ impl LocalWorker {
         self.core.executor.spawn(Box::pin(future));
     }
 
+    /// Begins a connection to a server, whose events go to `handlers`; what comes when is told in the
+    /// [module](super::dialing). `data` is [`LocalSocket::data`].
+    ///
+    /// # Errors
+    /// [`DialError`] for what cannot be sent, or files of TLS that cannot be read; nothing was begun then. Whatever happens to
+    /// the connection later goes to `handlers`.
+    pub fn connect(
+        &self,
+        dial: &Dial,
+        handlers: Rc<dyn Application>,
+        data: Option<Rc<dyn Any>>,
+    ) -> Result<LocalSocket, DialError> {
+        self.core.connect(dial, handlers, data)
+    }
+
     /// How many connections it has now, and how many of them are open WebSockets.
     #[must_use]
     pub fn population(&self) -> (usize, usize) {
-        let state = self.core.state.borrow();
-        (state.table.len(), state.open)
+        self.core.state.borrow().population()
     }
 }
 

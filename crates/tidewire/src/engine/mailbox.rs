@@ -25,6 +25,8 @@ pub(crate) enum Mail {
     Terminate(SocketId),
     /// A connection that another worker accepted.
     Adopt(std::os::fd::OwnedFd, Option<std::net::SocketAddr>),
+    /// The addresses of a name, for a connection that waits for them.
+    Resolved(SocketId, std::io::Result<Vec<std::net::SocketAddr>>),
     /// Take new handlers and limits, unless a reload with a higher number was done.
     Reload(u64, Reload),
     /// Stop listening and close all; cut off what is left after the time.
@@ -85,8 +87,8 @@ impl Mailbox {
         }
         let payload = mail.payload();
         let full = queue.mail.len() >= Self::CAPACITY || (payload > 0 && queue.bytes > Self::CAPACITY_BYTES);
-        // Stopping is never refused: it makes the queue shorter.
-        if full && !matches!(mail, Mail::Stop(_)) {
+        // Stopping is never refused: it makes the queue shorter. Nor is what was asked for.
+        if full && !matches!(mail, Mail::Stop(_) | Mail::Resolved(..)) {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return false;
         }

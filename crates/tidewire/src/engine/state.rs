@@ -48,6 +48,10 @@ pub(crate) struct State {
     pub graveyard: Vec<Connection>,
     /// Open WebSockets, as the application counts them.
     pub open: usize,
+    /// How many entries of the table are attempts to connect.
+    pub attempts: usize,
+    /// When to begin the next attempt of whom.
+    pub staggers: Vec<(Duration, SocketId)>,
     pub link: Option<Arc<Link>>,
     /// What secures new connections; `None`: they are in the clear.
     pub tls: Option<Arc<Acceptor>>,
@@ -76,6 +80,8 @@ impl State {
             early: Vec::new(),
             graveyard: Vec::new(),
             open: 0,
+            attempts: 0,
+            staggers: Vec::new(),
             link: None,
             tls: None,
             pending: Pending::default(),
@@ -93,6 +99,11 @@ impl State {
         if (before.idle_timeout, before.send_pings) != (self.options.idle_timeout, self.options.send_pings) {
             self.rearm_idle();
         }
+    }
+
+    /// How many connections there are, and how many of them are open WebSockets.
+    pub fn population(&self) -> (usize, usize) {
+        (self.table.len() - self.attempts, self.open)
     }
 
     pub fn tick(&self) -> Tick {
@@ -360,8 +371,10 @@ impl State {
         if !connection.flags.client {
             self.census.leave(connection.peer.address());
         }
-        let socket = std::mem::replace(&mut connection.socket, sys::Socket::from_number(-1));
-        if abort {
+        let socket = std::mem::replace(&mut connection.socket, sys::Socket::from_number(Connection::NO_SOCKET));
+        if socket.number() == Connection::NO_SOCKET {
+            // It never got one.
+        } else if abort {
             self.out.io.abort(socket);
         } else {
             self.out.io.close(socket);

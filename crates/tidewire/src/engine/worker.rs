@@ -1,6 +1,5 @@
 //! The worker: one thread's loop, or a guest in a foreign one.
 
-use std::any::Any;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +16,6 @@ use super::compression::Compress;
 use super::connection::PeerAddress;
 use super::core::Core;
 use super::counters::{Counters, Metrics};
-use super::dialing::{ConnectError, Dial};
 use super::executor::{Executor, Ready};
 use super::limits::Limit;
 use super::local::{LocalSocket, LocalWorker, opcode};
@@ -263,7 +261,8 @@ impl Worker {
         let now = state.out.io.now();
         let ticks = [state.wheel.next(), self.accept_again].into_iter().flatten().min();
         let timer = ticks.map(|tick| Duration::from_secs(u64::from(tick)));
-        [timer, self.stop_at].into_iter().flatten().min().map(|due| due.saturating_sub(now))
+        let stagger = state.staggers.iter().map(|(due, _)| *due).min();
+        [timer, self.stop_at, stagger].into_iter().flatten().min().map(|due| due.saturating_sub(now))
     }
 
     /// Whether it has ended: it was stopped, and nothing is left.
@@ -276,7 +275,7 @@ impl Worker {
     /// The sockets that it has now, also those that connect or close.
     pub fn sockets(&self) -> impl Iterator<Item = LocalSocket> + '_ {
         let ids: Vec<_> = self.core.state.borrow().table.ids().collect();
-        ids.into_iter().map(|id| self.core.local(id))
+        ids.into_iter().filter(|id| !self.core.is_attempt(*id)).map(|id| self.core.local(id))
     }
 
     /// A handle for code on this thread, which works during turns too.
@@ -293,8 +292,7 @@ impl Worker {
     /// How many connections it has now, and how many of them are open WebSockets.
     #[must_use]
     pub fn population(&self) -> (usize, usize) {
-        let state = self.core.state.borrow();
-        (state.table.len(), state.open)
+        self.core.state.borrow().population()
     }
 
     /// One turn: waits for events, at most for `timeout` (`None`: until there are some), deals with them, and sends what came
@@ -340,27 +338,6 @@ impl Worker {
         self.poll_woken();
         self.core.settle();
         Ok(())
-    }
-
-    /// Begins a connection to a server. Its handlers are the worker's application: `open`, or `connect_failed` and `close`,
-    /// come in a later turn.
-    ///
-    /// # Errors
-    /// [`ConnectError::Io`] when the system refuses at once.
-    ///
-    /// ```
-    /// use tidewire::Options;
-    /// use tidewire::engine::{ConnectError, Dial};
-    /// use tidewire::sys::{Endpoint, Readiness};
-    ///
-    /// let endpoint = Endpoint::Unix("nobody listens here".into());
-    /// let dial = Dial::new(endpoint, "localhost", "/", &[], &[], &Options::default())?;
-    /// let (_server, mut workers) = tidewire::Server::builder::<()>().embed(vec![Box::new(Readiness::new()?)]);
-    /// assert!(matches!(workers[0].connect(dial, None), Err(ConnectError::Io(_))));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn connect(&mut self, dial: Dial, data: Option<Rc<dyn Any>>) -> Result<LocalSocket, ConnectError> {
-        self.core.connect(dial, data)
     }
 
     /// Sends what was sent outside a turn: a foreign loop calls this before it sleeps.
@@ -428,6 +405,9 @@ impl Worker {
             for (number, listener) in self.listeners.iter().enumerate() {
                 let _ = state.out.io.watch(&listener.socket, Token(LISTENERS + number as u64), Interest::READ);
             }
+        }
+        if !self.core.state.borrow().staggers.is_empty() {
+            self.core.stagger();
         }
         if self.stop_at.is_some_and(|due| due <= now) {
             self.stop_at = None;

@@ -19,11 +19,11 @@ use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 pub struct TlsDetails {
     /// The version of the protocol.
     pub version: TlsVersion,
-    /// The client's certificate and its chain, its own first; empty when it was not asked for one or showed none.
+    /// The peer's certificate and its chain, its own first; empty for a client that was not asked for one or showed none.
     pub certificates: Vec<CertificateDer<'static>>,
-    /// Whether the client's certificate comes from a trusted authority.
+    /// Whether the peer's certificate comes from a trusted authority; and, of a server, is one for its name.
     pub authorized: bool,
-    /// Whether the client came back with a ticket instead of making a whole handshake.
+    /// Whether the session was resumed with a ticket, instead of making a whole handshake.
     pub resumed: bool,
 }
 

@@ -1,16 +1,18 @@
-//! TLS as an application sets it up: certificates and keys, names, clients that must show who they are. What a connection does
-//! with it is the transport's.
+//! TLS as an application sets it up: certificates and keys, names, clients that must show who they are ([`Tls`], for servers),
+//! and whom clients trust ([`ClientTls`]). What a connection does with it is the transport's.
 //!
 //! TLS 1.2 and 1.3 by rustls, with the cryptography of aws-lc-rs; no process-wide default is installed or asked for. Sessions
 //! are resumed by tickets whose keys all workers share and which change every few hours. The only protocol offered by ALPN is
 //! `http/1.1`: a client that insists on another is refused. Early data is not accepted, because it can be replayed.
 
 mod acceptor;
+mod connector;
 mod details;
 mod names;
 mod peers;
 mod source;
 
+pub use connector::{ClientTls, Connector};
 pub use details::{TlsDetails, TlsVersion};
 /// A certificate in DER.
 pub use rustls::pki_types::CertificateDer;

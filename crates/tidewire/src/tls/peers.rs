@@ -9,20 +9,12 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
-use super::{Tls, TlsError};
+use super::{Source, Tls, TlsError};
 
 /// Who says whether a client's certificate is trusted; `None` when nobody is trusted to issue one.
 pub(super) fn authority(tls: &Tls, provider: &Arc<CryptoProvider>) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
     let mut roots = RootCertStore::empty();
-    for source in &tls.ca {
-        for certificate in source.certificates("ca")? {
-            roots.add(certificate).map_err(|error| TlsError::Wrong {
-                option: "ca",
-                from: source.to_string(),
-                problem: format!("it cannot be an authority: {error}"),
-            })?;
-        }
-    }
+    add_authorities(&mut roots, &tls.ca)?;
     if roots.is_empty() {
         return Ok(None);
     }
@@ -32,6 +24,20 @@ pub(super) fn authority(tls: &Tls, provider: &Arc<CryptoProvider>) -> Result<Opt
         from: "all".to_owned(),
         problem: error.to_string(),
     })
+}
+
+/// Adds certificates of authorities.
+pub(super) fn add_authorities(roots: &mut RootCertStore, sources: &[Source]) -> Result<(), TlsError> {
+    for source in sources {
+        for certificate in source.certificates("ca")? {
+            roots.add(certificate).map_err(|error| TlsError::Wrong {
+                option: "ca",
+                from: source.to_string(),
+                problem: format!("it cannot be an authority: {error}"),
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// Asks every client for a certificate and lets all in: those without, and those whose certificate nobody vouches for. That a

@@ -155,7 +155,7 @@ fn encrypted_section(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(&bytes[..end]).ok()
 }
 
-/// Why a server cannot speak TLS as it was told to.
+/// Why a server or a client cannot speak TLS as it was told to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -179,8 +179,10 @@ pub enum TlsError {
         /// What is wrong, and what was expected.
         problem: String,
     },
-    /// A name that no client can ask for.
-    #[error("tls: server_name: {0:?} is no DNS name, nor `*.` and one")]
+    /// A name that no client can ask for, or no server can have.
+    #[error(
+        "tls: server_name: {0:?} is no name of a server: a DNS name (a certificate's may begin with `*.`) or, for clients, an address"
+    )]
     Name(String),
     /// Clients must show a certificate, but nobody is trusted to issue one.
     #[error("tls: request_cert with reject_unauthorized needs a ca, because without one every client would be refused")]

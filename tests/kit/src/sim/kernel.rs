@@ -67,6 +67,8 @@ pub(super) struct Kernel {
     pub(super) abandoned: usize,
     pub(super) descriptor_limit: usize,
     pub(super) traced: bool,
+    /// Where nothing answers, not even with a refusal.
+    pub(super) silent: Vec<Endpoint>,
     descriptors: Vec<Option<Descriptor>>,
     listeners: BTreeMap<ListenerId, Listener>,
     targets: BTreeMap<StreamId, Endpoint>,
@@ -85,6 +87,7 @@ impl Kernel {
             abandoned: 0,
             descriptor_limit: usize::MAX,
             traced: false,
+            silent: Vec::new(),
             descriptors: Vec::new(),
             listeners: BTreeMap::new(),
             targets: BTreeMap::new(),
@@ -402,6 +405,10 @@ impl Kernel {
     fn knock(&mut self, stream: StreamId) {
         let Some(target) = self.targets.get(&stream).cloned() else { return };
         if self.tcp.stream(stream).is_none() {
+            self.targets.remove(&stream);
+            return;
+        }
+        if self.silent.contains(&target) {
             self.targets.remove(&stream);
             return;
         }

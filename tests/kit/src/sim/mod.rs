@@ -130,6 +130,11 @@ impl Network {
         PeerListener::open(self, endpoint)
     }
 
+    /// Has everything that is sent to an endpoint disappear from now on: who connects there hears nothing, not even a refusal.
+    pub fn swallow(&self, endpoint: &Endpoint) {
+        self.kernel.borrow_mut().silent.push(endpoint.clone());
+    }
+
     /// The virtual time.
     #[must_use]
     pub fn now(&self) -> Duration {

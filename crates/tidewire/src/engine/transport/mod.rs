@@ -8,6 +8,8 @@
 #[cfg(not(feature = "tls"))]
 mod absent;
 #[cfg(feature = "tls")]
+mod records;
+#[cfg(feature = "tls")]
 mod session;
 
 use std::io::{self, ErrorKind, IoSlice};

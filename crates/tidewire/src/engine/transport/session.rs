@@ -7,10 +7,13 @@
 use std::io;
 use std::sync::Arc;
 
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, WriteTraffic};
+use rustls::{ClientConfig, CommonState, Error};
 
 use super::Then;
+use super::records::{self, Processed, Side, make_room};
 pub(crate) use crate::tls::Acceptor;
 use crate::tls::{Terms, TlsDetails};
 
@@ -23,7 +26,9 @@ const SPEAK_TLS: &[u8] =
 
 /// The TLS of one connection.
 pub(crate) struct Session {
-    tls: UnbufferedServerConnection,
+    tls: Tls,
+    /// The session that this one's records travel in: that with a proxy, while this is the one with the server behind it.
+    under: Option<Box<Session>>,
     /// Input that rustls has not let go of.
     partial: Vec<u8>,
     /// Records that the kernel has not taken; those before `waiting_at` it has.
@@ -31,13 +36,29 @@ pub(crate) struct Session {
     waiting_at: usize,
     /// How many bytes of the application's are in `waiting`.
     waiting_plain: usize,
-    /// What the handshake was made by, until it is made.
-    terms: Option<Arc<Terms>>,
     stage: Stage,
     /// Whether the peer's certificate is one that the server trusts.
     authorized: bool,
     /// We have said that we send no more.
     finished: bool,
+}
+
+/// rustls' part, by our role.
+enum Tls {
+    /// With what the handshake is made by, until it is made.
+    Server(UnbufferedServerConnection, Option<Arc<Terms>>),
+    /// With the reason for which the handshake failed.
+    Client(UnbufferedClientConnection, Option<Box<Error>>),
+}
+
+/// Calls the same function for either role.
+macro_rules! either {
+    ($tls:expr, $side:ident => $call:expr) => {
+        match $tls {
+            Tls::Server($side, _) => $call,
+            Tls::Client($side, _) => $call,
+        }
+    };
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,22 +73,64 @@ enum Stage {
 
 impl Session {
     /// A session that waits for a ClientHello.
-    pub fn new(terms: Arc<Terms>) -> Result<Self, rustls::Error> {
-        Ok(Self {
-            tls: UnbufferedServerConnection::new(terms.config.clone())?,
+    pub fn new(terms: Arc<Terms>) -> Result<Self, Error> {
+        let connection = UnbufferedServerConnection::new(terms.config.clone())?;
+        Ok(Self::with(Tls::Server(connection, Some(terms)), Stage::New, None))
+    }
+
+    /// A session that greets a server: its ClientHello waits to be pushed. `under` is the session that it travels in, if it does.
+    /// `verified` says whether the configuration refuses certificates that are not trusted.
+    pub fn connect(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        verified: bool,
+        under: Option<Box<Self>>,
+    ) -> Result<Self, Error> {
+        let connection = UnbufferedClientConnection::new(config, name)?;
+        let mut session = Self::with(Tls::Client(connection, None), Stage::Handshaking, under);
+        session.authorized = verified;
+        session.process(&mut [], &mut Vec::new());
+        session.pass_down();
+        Ok(session)
+    }
+
+    fn with(tls: Tls, stage: Stage, under: Option<Box<Self>>) -> Self {
+        Self {
+            tls,
+            under,
             partial: Vec::new(),
             waiting: Vec::new(),
             waiting_at: 0,
             waiting_plain: 0,
-            terms: Some(terms),
-            stage: Stage::New,
+            stage,
             authorized: false,
             finished: false,
-        })
+        }
     }
 
     /// Takes received bytes in, and appends what they say to `plain`. What is to be said in return waits to be pushed.
     pub fn open(&mut self, input: &mut [u8], plain: &mut Vec<u8>) -> Then {
+        let Some(under) = &mut self.under else { return self.open_own(input, plain) };
+        let mut records = Vec::new();
+        let below = under.open(input, &mut records);
+        let then = if records.is_empty() { Then::More } else { self.open_own(&mut records, plain) };
+        self.pass_down();
+        if then == Then::More { below } else { then }
+    }
+
+    /// Has what we want to say travel in the session below.
+    fn pass_down(&mut self) {
+        let Some(under) = self.under.as_deref_mut().filter(|_| !self.waiting.is_empty()) else { return };
+        let (mut sealed, plain) = (Vec::new(), under.waiting_plain);
+        // It fails when that session has ended, and then nobody hears us any more.
+        if let Ok(length) = under.seal(&self.waiting, &mut sealed, false) {
+            sealed.truncate(length);
+            (under.waiting, under.waiting_plain) = (sealed, plain);
+        }
+        self.waiting = Vec::new();
+    }
+
+    fn open_own(&mut self, input: &mut [u8], plain: &mut Vec<u8>) -> Then {
         if self.stage == Stage::New {
             // A record begins with a small number, a request with a letter.
             if input.first().is_some_and(u8::is_ascii_uppercase) {
@@ -128,56 +191,26 @@ impl Session {
 
     /// Has rustls process bytes until it wants more; how many of them it is done with.
     fn process(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>) -> (usize, Then) {
-        let mut used = 0;
-        let then = loop {
-            let status = self.tls.process_tls_records(&mut bytes[used..]);
-            let discard = status.discard;
-            let step = match status.state {
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    while let Some(Ok(record)) = traffic.next_record() {
-                        plain.extend_from_slice(record.payload);
-                    }
-                    None
-                }
-                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.waiting).err().map(|_| Then::Broken),
-                Ok(ConnectionState::TransmitTlsData(data)) => {
-                    data.done();
-                    None
-                }
-                Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Some(Then::End),
-                Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => Some(Then::More),
-                Err(error) => {
-                    tracing::debug!(%error, "a TLS connection failed");
-                    self.alert(&mut bytes[used..]);
-                    Some(Then::Broken)
-                }
-                // Early data is not offered, and what is not known was not asked for.
-                Ok(_) => Some(Then::Broken),
-            };
-            used += discard;
-            if let Some(then) = step {
-                break then;
-            }
-        };
-        if self.stage == Stage::Handshaking && !self.tls.is_handshaking() {
+        let Processed { used, then, failure } =
+            either!(&mut self.tls, side => records::process(side, bytes, plain, &mut self.waiting));
+        if let (Tls::Client(_, reason), Some(failure)) = (&mut self.tls, failure) {
+            *reason = Some(Box::new(failure));
+        }
+        if self.stage == Stage::Handshaking && !self.common().is_handshaking() {
             self.establish();
         }
         (used, then)
     }
 
-    /// After a failure, rustls may have an alert for the peer. It is not asked for more than it has: it would fail again.
-    fn alert(&mut self, bytes: &mut [u8]) {
-        while self.tls.wants_write() {
-            match self.tls.process_tls_records(bytes).state {
-                Ok(ConnectionState::EncodeTlsData(data)) => drop(encode(data, &mut self.waiting)),
-                _ => return,
-            }
-        }
+    fn common(&self) -> &CommonState {
+        either!(&self.tls, side => side.common())
     }
 
     fn establish(&mut self) {
         self.stage = Stage::Established;
-        if let (Some(terms), Some(certificates)) = (self.terms.take(), self.tls.peer_certificates()) {
+        if let Tls::Server(connection, terms) = &mut self.tls
+            && let (Some(terms), Some(certificates)) = (terms.take(), connection.peer_certificates())
+        {
             self.authorized = terms.authorizes(certificates);
         }
     }
@@ -198,68 +231,49 @@ impl Session {
     /// # Errors
     /// When the session is not established, or has ended.
     pub fn seal(&mut self, bytes: &[u8], sealed: &mut Vec<u8>, last: bool) -> io::Result<usize> {
+        if self.under.is_none() {
+            return self.seal_own(bytes, sealed, last);
+        }
+        let mut records = Vec::new();
+        let length = self.seal_own(bytes, &mut records, last)?;
+        match &mut self.under {
+            Some(under) => under.seal(&records[..length], sealed, last),
+            None => Ok(0),
+        }
+    }
+
+    fn seal_own(&mut self, bytes: &[u8], sealed: &mut Vec<u8>, last: bool) -> io::Result<usize> {
         if self.finished {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let mut length = self.waiting().len();
+        // Of this session alone: under a session in a session, what waits has been passed down.
+        let length = self.waiting.len() - self.waiting_at;
         if length > 0 {
             make_room(sealed, length);
-            sealed[..length].copy_from_slice(self.waiting());
+            sealed[..length].copy_from_slice(&self.waiting[self.waiting_at..]);
             self.forget_waiting();
         }
-        loop {
-            match self.tls.process_tls_records(&mut self.partial).state {
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    length += encrypt(&mut traffic, bytes, sealed, length)?;
-                    if last {
-                        self.finished = true;
-                        length += end(&mut traffic, sealed, length);
-                    }
-                    return Ok(length);
-                }
-                Ok(ConnectionState::EncodeTlsData(data)) => {
-                    let mut records = Vec::new();
-                    encode(data, &mut records)?;
-                    make_room(sealed, length + records.len());
-                    sealed[length..length + records.len()].copy_from_slice(&records);
-                    length += records.len();
-                }
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                // It reports the peer's close_notify once, wherever it is asked next.
-                Ok(ConnectionState::PeerClosed) => {}
-                _ => return Err(io::ErrorKind::NotConnected.into()),
-            }
-        }
+        let length = either!(&mut self.tls, side => records::seal(side, &mut self.partial, bytes, sealed, length, last))?;
+        self.finished |= last;
+        Ok(length)
     }
 
     /// Says to the peer that no more comes, once; that waits to be pushed.
     pub fn finish(&mut self) {
-        if std::mem::replace(&mut self.finished, true) {
-            return;
+        if !std::mem::replace(&mut self.finished, true) {
+            either!(&mut self.tls, side => records::finish(side, &mut self.partial, &mut self.waiting));
         }
-        loop {
-            match self.tls.process_tls_records(&mut self.partial).state {
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    let at = self.waiting.len();
-                    let written = end(&mut traffic, &mut self.waiting, at);
-                    self.waiting.truncate(at + written);
-                    return;
-                }
-                Ok(ConnectionState::EncodeTlsData(data)) => {
-                    if encode(data, &mut self.waiting).is_err() {
-                        return;
-                    }
-                }
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::PeerClosed) => {}
-                // A handshake that is not made is not ended either: the end of the stream says enough.
-                _ => return,
-            }
+        self.pass_down();
+        if let Some(under) = &mut self.under {
+            under.finish();
         }
     }
 
     /// Keeps records that the kernel did not take, with so many bytes of the application's.
     pub fn keep(&mut self, records: &[u8], plain: usize) {
+        if let Some(under) = &mut self.under {
+            return under.keep(records, plain);
+        }
         debug_assert!(self.waiting.is_empty(), "what waited was sent before");
         self.waiting.extend_from_slice(records);
         self.waiting_plain = plain;
@@ -268,11 +282,17 @@ impl Session {
     /// Records that the kernel has not taken.
     #[inline]
     pub fn waiting(&self) -> &[u8] {
-        &self.waiting[self.waiting_at..]
+        match &self.under {
+            Some(under) => under.waiting(),
+            None => &self.waiting[self.waiting_at..],
+        }
     }
 
     /// The kernel has taken so many bytes of [`Session::waiting`].
     pub fn advance(&mut self, sent: usize) {
+        if let Some(under) = &mut self.under {
+            return under.advance(sent);
+        }
         self.waiting_at += sent;
         if self.waiting_at == self.waiting.len() {
             self.forget_waiting();
@@ -288,19 +308,33 @@ impl Session {
     /// Whether bytes of the application wait here: the kernel did not take them.
     #[inline]
     pub fn is_stalled(&self) -> bool {
-        self.waiting_plain > 0
+        match &self.under {
+            Some(under) => under.is_stalled(),
+            None => self.waiting_plain > 0,
+        }
     }
 
     /// How many bytes of the application wait here. While their records go out that is the smaller of what they were and of what
     /// is left of the records: it never rises, and is zero when the kernel has all.
     #[inline]
     pub fn queued(&self) -> usize {
-        self.waiting_plain.min(self.waiting().len())
+        match &self.under {
+            Some(under) => under.queued(),
+            None => self.waiting_plain.min(self.waiting().len()),
+        }
     }
 
     /// Whether the handshake is still to be made.
     pub fn is_handshaking(&self) -> bool {
-        self.terms.is_some()
+        self.common().is_handshaking()
+    }
+
+    /// Why a client's handshake failed, if rustls had a reason.
+    pub fn failure(&self) -> Option<&Error> {
+        match &self.tls {
+            Tls::Client(_, failure) => failure.as_deref().or_else(|| self.under.as_ref()?.failure()),
+            Tls::Server(..) => None,
+        }
     }
 
     /// What was agreed with the peer; `None` before.
@@ -308,45 +342,8 @@ impl Session {
         if self.is_handshaking() {
             return None;
         }
-        TlsDetails::of(&self.tls, self.authorized)
+        TlsDetails::of(self.common(), self.authorized)
     }
-}
-
-/// Encrypts to a place in scratch memory; how long the records are.
-fn encrypt<Data>(traffic: &mut WriteTraffic<'_, Data>, bytes: &[u8], sealed: &mut Vec<u8>, at: usize) -> io::Result<usize> {
-    loop {
-        match traffic.encrypt(bytes, &mut sealed[at..]) {
-            Ok(written) => return Ok(written),
-            Err(EncryptError::InsufficientSize(error)) => make_room(sealed, at + error.required_size),
-            Err(error) => return Err(io::Error::other(error.to_string())),
-        }
-    }
-}
-
-/// Writes the close_notify to a place in scratch memory; how long it is.
-fn end<Data>(traffic: &mut WriteTraffic<'_, Data>, sealed: &mut Vec<u8>, at: usize) -> usize {
-    if let Err(EncryptError::InsufficientSize(error)) = traffic.queue_close_notify(&mut []) {
-        make_room(sealed, at + error.required_size);
-    }
-    traffic.queue_close_notify(&mut sealed[at..]).unwrap_or(0)
-}
-
-/// Lengthens the scratch memory to at least so many bytes.
-fn make_room(sealed: &mut Vec<u8>, length: usize) {
-    if sealed.len() < length {
-        sealed.resize(length, 0);
-    }
-}
-
-/// Appends handshake records.
-fn encode<Data>(mut data: EncodeTlsData<'_, Data>, out: &mut Vec<u8>) -> io::Result<()> {
-    let at = out.len();
-    if let Err(EncodeError::InsufficientSize(error)) = data.encode(&mut []) {
-        out.resize(at + error.required_size, 0);
-        let written = data.encode(&mut out[at..]).map_err(|error| io::Error::other(error.to_string()))?;
-        out.truncate(at + written);
-    }
-    Ok(())
 }
 
 impl std::fmt::Debug for Session {

@@ -1,45 +1,16 @@
-//! The client's role of the engine: against our own server on the simulator, and against a server that misbehaves.
-
-#![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
+//! The handshake and what comes right behind it, against our own server and against one that misbehaves.
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 
-use tidewire::engine::{SocketId, Worker};
+use tidewire::engine::SocketId;
 use tidewire::sys::{Endpoint, ListenOptions};
 use tidewire::{Client, Server, Upgrade};
 use tidewire_kit::client::accept_for;
 use tidewire_kit::sim::{Faults, Network};
 use tidewire_kit::{Random, for_each_seed};
 
-const LIMIT: Duration = Duration::from_secs(600);
-
-fn anywhere() -> Endpoint {
-    Endpoint::Tcp(([127, 0, 0, 1], 0).into())
-}
-
-/// The simulator's wait returns at once, and remembers until when the worker would have slept.
-fn turn(workers: &mut [Worker]) {
-    workers.iter_mut().for_each(|worker| worker.turn(None).unwrap());
-}
-
-/// What a client's handlers were told, in order.
-type Told = Rc<RefCell<Vec<String>>>;
-
-/// A client that notes what it is told.
-fn noting(told: &Told) -> Client {
-    let note = |what: &'static str| {
-        let told = told.clone();
-        move |text: String| told.borrow_mut().push(format!("{what} {text}").trim_end().to_owned())
-    };
-    let (open, message, close, error) = (note("open"), note("message"), note("close"), note("error"));
-    Client::builder()
-        .open(move |_| open(String::new()))
-        .message(move |_, text| message(text.to_string()))
-        .close(move |_, code, reason| close(format!("{code} {reason}")))
-        .error(move |_, why| error(why.to_string()))
-}
+use super::{LIMIT, Told, anywhere, noting, turn};
 
 #[test]
 fn messages_go_both_ways_in_order_and_whole_whatever_the_network_does() {
@@ -72,7 +43,8 @@ fn messages_go_both_ways_in_order_and_whole_whatever_the_network_does() {
                 }
             })
             .close(move |_, code, reason| *end.borrow_mut() = Some((code, reason.to_owned())))
-            .embed(Box::new(network.io()), endpoint, "a", "/")
+            .at([endpoint])
+            .embed(Box::new(network.io()), "ws://a/")
             .unwrap();
         workers.push(client);
         assert!(network.run(LIMIT, || {
@@ -91,7 +63,7 @@ fn against(seed: u64, answer: impl Fn(&str) -> Vec<u8>, faults: Faults) -> Vec<S
     let mut listener = network.listen(&anywhere()).unwrap();
     let told = Told::default();
     let mut workers =
-        vec![noting(&told).protocol("one").embed(Box::new(network.io()), listener.local().clone(), "a", "/").unwrap()];
+        vec![noting(&told).protocol("one").at([listener.local().clone()]).embed(Box::new(network.io()), "ws://a/").unwrap()];
     let (mut peer, mut request, mut answered) = (None, Vec::new(), false);
     network.run(LIMIT, || {
         turn(&mut workers);
@@ -154,9 +126,9 @@ fn c29_a_handshake_that_is_not_what_was_asked_for_fails() {
 #[test]
 fn c33_what_a_server_may_not_send_fails_the_connection() {
     let cases: [(&str, &[u8], &str); 3] = [
-        ("a masked frame", b"\x81\x81\0\0\0\0a", "close 1002 "),
-        ("bad UTF-8", b"\x81\x01\xff", "close 1007 "),
-        ("a reserved opcode", b"\x83\x00", "close 1002 "),
+        ("a masked frame", b"\x81\x81\0\0\0\0a", "close 1002 frame from server is masked"),
+        ("bad UTF-8", b"\x81\x01\xff", "close 1007 text is not valid UTF-8"),
+        ("a reserved opcode", b"\x83\x00", "close 1002 reserved opcode"),
     ];
     for (name, frames, expected) in cases {
         let told = against(1, |key| [good(key).as_bytes(), frames].concat(), Faults::none());
@@ -171,7 +143,7 @@ fn closing(frames: &[u8]) -> Vec<String> {
     let mut listener = network.listen(&anywhere()).unwrap();
     let told = Told::default();
     let io = Box::new(network.io());
-    let mut workers = vec![noting(&told).protocol("one").embed(io, listener.local().clone(), "a", "/").unwrap()];
+    let mut workers = vec![noting(&told).protocol("one").at([listener.local().clone()]).embed(io, "ws://a/").unwrap()];
     let (mut peer, mut request, mut answered, mut after) = (None, Vec::new(), false, Vec::new());
     network.run(LIMIT, || {
         turn(&mut workers);
@@ -218,13 +190,13 @@ fn c31_close_while_connecting_is_an_error_and_1006_later() {
     let listener = network.listen(&anywhere()).unwrap();
     let told = Told::default();
     let io = Box::new(network.io());
-    let mut worker = noting(&told).embed(io, listener.local().clone(), "a", "/").unwrap();
+    let mut worker = noting(&told).at([listener.local().clone()]).embed(io, "ws://a/").unwrap();
     let ids: Vec<SocketId> = worker.sockets().map(|socket| socket.id()).collect();
     assert_eq!(ids.len(), 1);
     let socket = worker.sockets().next().unwrap();
     socket.close(1000, "").unwrap();
     assert!(told.borrow().is_empty(), "not inside the call");
-    worker.turn(Some(Duration::ZERO)).unwrap();
+    worker.turn(Some(std::time::Duration::ZERO)).unwrap();
     assert_eq!(*told.borrow(), ["error closed before the connection was open", "close 1006"]);
 }
 
@@ -233,7 +205,7 @@ fn c31_a_refused_connection_and_one_that_takes_too_long_are_reported() {
     let network = Network::new(1, Faults::none());
     let told = Told::default();
     let nobody = Endpoint::Tcp(([127, 0, 0, 1], 9).into());
-    let mut workers = vec![noting(&told).embed(Box::new(network.io()), nobody, "a", "/").unwrap()];
+    let mut workers = vec![noting(&told).at([nobody]).embed(Box::new(network.io()), "ws://a/").unwrap()];
     network.run(LIMIT, || {
         turn(&mut workers);
         told.borrow().len() == 2
@@ -244,7 +216,7 @@ fn c31_a_refused_connection_and_one_that_takes_too_long_are_reported() {
     let told = Told::default();
     let silent = network.listen(&anywhere()).unwrap();
     let begun = network.now();
-    let mut workers = vec![noting(&told).embed(Box::new(network.io()), silent.local().clone(), "a", "/").unwrap()];
+    let mut workers = vec![noting(&told).at([silent.local().clone()]).embed(Box::new(network.io()), "ws://a/").unwrap()];
     network.run(LIMIT, || {
         turn(&mut workers);
         told.borrow().len() == 2
