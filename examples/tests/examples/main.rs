@@ -3,6 +3,7 @@
 // A test from end to end: what goes wrong in it has to be loud.
 #![allow(clippy::unwrap_used)]
 
+mod compression;
 mod process;
 mod programs;
 mod pub_sub;
