@@ -91,8 +91,20 @@ impl Core {
                 out.flush(connection, id);
             }
         }
+        if event.hangup && self.has_heard_all(id) {
+            return self.lost(id, Happening::Lost);
+        }
         if event.readable || event.hangup {
             self.readable(id);
+        }
+    }
+
+    /// Whether the end of the peer's requests was read before, while a response is still due. A hangup is then a reset, which no receive
+    /// will tell: behind a FIN each says only that this is the end. It is reported whether it is watched for or not, for ever.
+    fn has_heard_all(&self, id: SocketId) -> bool {
+        match self.state.borrow().table.find(id).map(|connection| &connection.stage) {
+            Some(Stage::Http(Some(exchange))) => exchange.pipe().has_ended(),
+            _ => false,
         }
     }
 
