@@ -83,7 +83,7 @@ fn mined() -> Builder<Option<Bomb>> {
         })
 }
 
-fn works(world: &mut World, harmless: &mut Vec<Client<Peer>>) {
+fn works(world: &mut World, harmless: &mut [Client<Peer>]) {
     harmless[0].send_text("alive");
     world.until(harmless, "an echo", |clients| !clients[0].messages().is_empty());
     assert_eq!(harmless[0].take_messages(), texts(["alive"]));

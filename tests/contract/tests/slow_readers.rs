@@ -1,6 +1,8 @@
 //! Peers that read slowly, on the virtual clock: whoever reads is waited for, whoever does not is cut off; and what was sent before
 //! a close arrives.
 
+#![allow(clippy::expect_used, reason = "a test from end to end: what goes wrong has to be loud")]
+
 use std::time::Duration;
 
 use tidewire::Builder;
