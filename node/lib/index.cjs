@@ -1,7 +1,6 @@
 "use strict";
 
-const { Cookie } = require("./cookie.cjs");
-const { CookieMap } = require("./cookie-map.cjs");
-const { serve } = require("./serve.cjs");
+// Under Bun itself, everything is Bun's own.
+const { serve, Cookie, CookieMap } = process.versions.bun === undefined ? require("./tidewire.cjs") : globalThis.Bun;
 
 module.exports = { serve, Cookie, CookieMap };

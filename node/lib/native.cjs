@@ -1,9 +1,11 @@
 "use strict";
-// Finds the addon for this platform.
+// Finds the addon for this platform: beside this folder where it was built, else in the package for the platform, which npm
+// installs as an optional dependency.
 
-const { join } = require("node:path");
+/** The platforms that have a package. */
+const PLATFORMS = ["linux-x64-gnu", "linux-x64-musl", "linux-arm64-gnu", "linux-arm64-musl", "darwin-x64", "darwin-arm64"];
 
-/** The platform's name in file names, as napi-rs gives it. */
+/** The platform's name, as napi-rs gives it. */
 function platform() {
   const { platform, arch } = process;
   if (platform !== "linux") return `${platform}-${arch}`;
@@ -11,11 +13,32 @@ function platform() {
   return `linux-${arch}-${glibc ? "gnu" : "musl"}`;
 }
 
-const file = join(__dirname, "..", `tidewire.${platform()}.node`);
-try {
-  module.exports = require(file);
-} catch (cause) {
-  const missing = cause.code === "MODULE_NOT_FOUND" || /cannot open shared object/.test(cause.message);
-  const advice = missing ? "it is not built: run `cargo xtask node` in the repository" : cause.message;
-  throw new Error(`tidewire: the native part for ${platform()} cannot be loaded: ${advice}`, { cause });
+/** What to do when the addon is nowhere. */
+function missing(name) {
+  const here = `Node.js ${process.versions.node} on ${name}`;
+  const build = "build it from tidewire's repository with `cargo xtask node`";
+  if (!PLATFORMS.includes(name)) return `there is none for ${here} (only for ${PLATFORMS.join(", ")}): ${build}`;
+  return (
+    `the package tidewire-${name} is not installed (${here}). npm leaves it out with --omit=optional, and when package-lock.json or ` +
+    `node_modules come from another platform: run \`npm install tidewire-${name}\`, or remove both and install again, or ${build}`
+  );
 }
+
+function load(name) {
+  const tried = [];
+  for (const file of [`../tidewire.${name}.node`, `tidewire-${name}`]) {
+    try {
+      return require(file);
+    } catch (cause) {
+      // The file itself is missing, not something that it needs.
+      const absent = cause.code === "MODULE_NOT_FOUND" && cause.message.includes(file.replace("..", ""));
+      if (!absent) throw new Error(`tidewire: the native part is there, but does not load: ${cause.message}`, { cause });
+      tried.push(cause);
+    }
+  }
+  throw Object.assign(new Error(`tidewire: the native part is missing: ${missing(name)}`, { cause: tried.at(-1) }), {
+    code: "ERR_TIDEWIRE_NATIVE",
+  });
+}
+
+module.exports = load(platform());

@@ -114,6 +114,11 @@ function object(options) {
   if (options === null || typeof options !== "object") throw wrong("its argument", "an object of options", options);
 }
 
+function identifier(id) {
+  if (id !== undefined && id !== null && typeof id !== "string") throw wrong("id", "a string", id);
+  return id ?? "";
+}
+
 /** What answers requests. */
 function handlers(options, before) {
   const fetch = handler(options, "", "fetch") ?? before.fetch;
@@ -130,6 +135,7 @@ function read(options) {
   return {
     ...handlers(options, {}),
     development: boolean(options, "", "development", false),
+    id: identifier(options.id),
     place: place(options),
     tls: tls(options.tls),
     requestLimits: requestLimits(options, REQUEST_LIMITS),

@@ -73,6 +73,10 @@ class Server {
     return this.#options.development;
   }
 
+  get id() {
+    return this.#options.id;
+  }
+
   get pendingWebSockets() {
     return native.population(this.#number, true) ?? 0;
   }
@@ -222,7 +226,7 @@ class Server {
     const handler = this.#options.handlers.error;
     if (handler === undefined) return native.fatal(error);
     try {
-      handler.call(this.#options.handlers, ws, error);
+      handler.call(this.#options.handlers, error, ws);
     } catch (again) {
       native.fatal(again);
     }

@@ -33,6 +33,7 @@ class ServerWebSocket {
   #seat;
   #address;
   #binaryType = "nodebuffer";
+  #paused = false;
 
   constructor(seat, address, data) {
     this.#seat = seat;
@@ -145,11 +146,17 @@ class ServerWebSocket {
 
   /** Reads nothing more from the peer until resume(); its silence counts for the idle timeout. */
   pause() {
+    this.#paused = true;
     native.pause(this.#seat, true);
   }
 
   resume() {
+    this.#paused = false;
     native.pause(this.#seat, false);
+  }
+
+  get isPaused() {
+    return this.#paused && this.readyState !== CLOSED;
   }
 
   ping(data = "") {

@@ -49,7 +49,7 @@ test("publish, server.publish, ping and pong take Blobs, in the order of their s
       assert.throws(() => ws.sendText(new Blob([])), TypeError);
       ws.send("end");
     },
-    error: (ws, error) => errors.push(error),
+    error: (error) => errors.push(error),
   });
   const [one, two] = [await connect(server), await connect(server)];
   const control = [];

@@ -172,7 +172,7 @@ test("16: a code that may not be sent, a long reason and a long ping throw, and 
   assert.deepStrictEqual(thrown, ["RangeError", "RangeError", "RangeError"]);
 });
 
-test("18: a throwing handler goes to error(ws, error) and hurts no other socket", async (t) => {
+test("18: a throwing handler goes to error(error, ws) and hurts no other socket", async (t) => {
   const errors = [];
   const server = site(t, {
     async message(ws, message) {
@@ -180,7 +180,7 @@ test("18: a throwing handler goes to error(ws, error) and hurts no other socket"
       if (message !== "fine") throw new Error(message);
       ws.send("fine");
     },
-    error: (ws, error) => errors.push([error.message, ws.readyState]),
+    error: (error, ws) => errors.push([error.message, ws.readyState]),
   });
   const [bad, good] = [await connect(server), await connect(server)];
   bad.send("sync");

@@ -100,9 +100,9 @@ test("a paused socket receives nothing, not even from the same read, until it is
   const paused = ws;
   assert.deepStrictEqual(await take(other, 1), ["other"]);
   assert.deepStrictEqual(events, ["1", "other"]);
-  assert.strictEqual(paused.readyState, 1);
+  assert.deepStrictEqual([paused.readyState, paused.isPaused], [1, true]);
   paused.resume();
   assert.deepStrictEqual(await take(client, 3), ["2", "3", "4"]);
   paused.terminate();
-  assert.deepStrictEqual([paused.pause(), paused.resume(), paused.readyState], [undefined, undefined, 3]);
+  assert.deepStrictEqual([paused.resume(), paused.pause(), paused.isPaused, paused.readyState], [undefined, undefined, false, 3]);
 });

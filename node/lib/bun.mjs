@@ -1,0 +1,4 @@
+// The ES module face of "tidewire/bun".
+import tidewire from "./bun.cjs";
+
+export default tidewire;

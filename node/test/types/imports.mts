@@ -1,0 +1,12 @@
+// What the package exports, to a module.
+import tidewire, { serve, Cookie, CookieMap } from "tidewire";
+import type { BinaryType, Data, Server, ServerWebSocket, ServeOptions, WebSocketHandler } from "tidewire";
+
+const handler: WebSocketHandler<{ name: string }> = { open: (ws: ServerWebSocket<{ name: string }>) => void ws.send(ws.data.name) };
+const options: ServeOptions<{ name: string }> = { fetch: () => new Response(), websocket: { ...handler, maxFragments: 5 } };
+const server: Server<{ name: string }> = serve(options);
+const data: Data = new SharedArrayBuffer(1);
+const binaryType: BinaryType = "blob";
+// Here a server may be asked by URL, and a cookie be set as it is.
+console.log(await server.fetch(new URL("http://a/")), data, binaryType, tidewire.serve === serve);
+new CookieMap(null).set(new Cookie("a", "b"));
