@@ -6,6 +6,7 @@ mod announced;
 mod bench;
 mod conformance;
 mod failure;
+mod fuzz;
 mod needs;
 mod node;
 mod process;
@@ -39,6 +40,8 @@ enum Command {
     Conformance(conformance::Options),
     /// Measures; see `cargo xtask bench --help`
     Bench(bench::Options),
+    /// Fuzzes the targets of tests/fuzz
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -61,5 +64,6 @@ fn run(command: &Command) -> Result {
         Command::Node(options) => node::run(&workspace, options).map(drop),
         Command::Conformance(options) => conformance::run(&workspace, options),
         Command::Bench(options) => bench::run(&workspace, options),
+        Command::Fuzz(options) => fuzz::run(&workspace, options),
     }
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod deflate;
+pub mod fuzz;
 pub mod text;
 
 use tidewire_proto::{Event, Limits, PeerError, Receiver, Role};

@@ -277,6 +277,11 @@ impl<W: Wire> Client<W> {
         }
     }
 
+    /// Whether [`Client::send_compressed`] may be called: [`Upgrade::deflate`] was asked for and agreed to.
+    pub const fn is_compressed(&self) -> bool {
+        self.inbox.codec.is_some()
+    }
+
     /// Sends a message compressed, in one frame.
     ///
     /// # Panics
