@@ -32,7 +32,7 @@ pub fn run(bytes: &[u8]) {
 fn message(input: &mut Input<'_>) -> Vec<u8> {
     let times = usize::from(input.byte());
     let unit = input.chunk();
-    unit.repeat(if times < 240 { 1 + times % 8 } else { 1 << (times - 238) / 2 })
+    unit.repeat(if times < 240 { 1 + times % 8 } else { 1 << ((times - 238) / 2) })
 }
 
 fn ours_to_zlib(mut input: Input<'_>, direction: Direction, level: u32) {
