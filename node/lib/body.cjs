@@ -1,39 +1,54 @@
 "use strict";
-// The bodies of requests, as the engine reads them.
+// The bodies of requests: streams that are read from the peer as they are read here.
 
 const native = require("./native.cjs");
 
-/** Requests whose body is being read: key -> what to do with it. */
-const reading = new Map();
+/** Streams that wait for a piece: key -> what takes it. */
+const waiting = new Map();
 
-/** A stream of a request's body. Nothing is read before somebody pulls. */
-function bodyOf(server, number) {
-  const key = `${server}:${number}`;
-  return new ReadableStream(
-    {
-      pull: (controller) =>
-        new Promise((resolve) => {
-          reading.set(key, (body) => {
-            if (typeof body === "string") controller.error(new TypeError(`the request's body cannot be read: ${body}`));
-            else {
-              if (body.length > 0) controller.enqueue(new Uint8Array(body));
-              controller.close();
-            }
-            resolve();
-          });
-          native.readBody(server, number);
-        }),
-    },
-    { highWaterMark: 0 },
-  );
+const keyOf = (server, number) => `${server}:${number}`;
+
+/** A stream that nobody can read any more needs no body. */
+const unread = new FinalizationRegistry(({ server, number }) => native.cancelBody(server, number));
+
+/** Gives a stream the piece that it has asked for. */
+function take(controller, piece) {
+  if (typeof piece === "string") return controller.error(new TypeError(`the request's body broke off: ${piece}`));
+  if (piece !== undefined) return controller.enqueue(new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength));
+  controller.close();
+  controller.byobRequest?.respond(0); // who reads into memory of its own waits for this
 }
 
-/** The engine has read a body, or says why not. */
-function bodyArrived(server, number, body) {
-  const key = `${server}:${number}`;
-  const give = reading.get(key);
-  reading.delete(key);
-  give?.(body);
+/** A stream of a request's body. Nothing is read before somebody pulls, and then one piece at a time. */
+function bodyOf(server, number) {
+  native.keepBody(server, number);
+  const source = {
+    type: "bytes",
+    pull(controller) {
+      return new Promise((resolve) => {
+        waiting.set(keyOf(server, number), (piece) => {
+          take(controller, piece);
+          resolve();
+        });
+        native.pullBody(server, number);
+      });
+    },
+    cancel() {
+      waiting.delete(keyOf(server, number));
+      native.cancelBody(server, number);
+    },
+  };
+  const stream = new ReadableStream(source, { highWaterMark: 0 });
+  unread.register(stream, { server, number });
+  return stream;
+}
+
+/** The engine has a piece: bytes, undefined for the end, or what went wrong. */
+function bodyArrived(server, number, piece) {
+  const key = keyOf(server, number);
+  const give = waiting.get(key);
+  waiting.delete(key);
+  give?.(piece);
 }
 
 module.exports = { bodyOf, bodyArrived };

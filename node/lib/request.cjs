@@ -2,6 +2,7 @@
 // What `fetch` and the routes are given. A Request of the platform costs microseconds to make, so they get an object with its
 // prototype that is made real only when something asks for what only a real one has.
 
+const native = require("./native.cjs");
 const { bodyOf } = require("./body.cjs");
 const { CookieMap } = require("./cookie-map.cjs");
 
@@ -14,6 +15,17 @@ function absolute(target, host) {
   if (target === "*") return `${host}/*`;
   const path = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*(.*)$/i.exec(target)?.[1] ?? "";
   return path.startsWith("/") ? `${host}${path}` : `${host}/${path}`;
+}
+
+/** Requests whose peers are watched, because somebody has their signal. */
+const watched = new Map();
+
+/** A watched request is done with, and its peer has left before, or not. */
+function peerGone(server, number, left) {
+  const key = `${server}:${number}`;
+  const request = watched.get(key);
+  watched.delete(key);
+  if (left) LazyRequest.abort(request);
 }
 
 class LazyRequest {
@@ -82,8 +94,7 @@ class LazyRequest {
 
   /** The peer went before it was answered. */
   static abort(request) {
-    const abort = (request.#abort ??= new AbortController());
-    abort.abort(gone());
+    request.#abort.abort(gone());
   }
 
   get method() {
@@ -139,8 +150,14 @@ class LazyRequest {
     return this.#real;
   }
 
+  /** Aborted when the peer leaves before the request is answered. */
   get signal() {
-    return (this.#abort ??= new AbortController()).signal;
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      const { number } = this.#server;
+      if (native.watch(number, this.#number)) watched.set(`${number}:${this.#number}`, this);
+    }
+    return this.#abort.signal;
   }
 
   get body() {
@@ -200,4 +217,4 @@ globalThis.Request = new Proxy(PlatformRequest, {
 PlatformRequest.prototype.constructor = globalThis.Request;
 globalThis.fetch = new Proxy(globalThis.fetch, { apply: (target, self, args) => Reflect.apply(target, self, seen(args)) });
 
-module.exports = { LazyRequest };
+module.exports = { LazyRequest, peerGone };

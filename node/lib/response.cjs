@@ -4,6 +4,7 @@
 
 const { createHash } = require("node:crypto");
 const native = require("./native.cjs");
+const { send } = require("./sending.cjs");
 
 /** Names and values of anything that a Headers object can be made of, in a flat list. */
 function flatHeaders(init) {
@@ -36,12 +37,11 @@ const withCookies = (headers, lines) => (lines.length === 0 ? headers : [...head
 function respond(server, number, response, cookies, fail) {
   sendable(response);
   const headers = withCookies(flatHeaders(response.headers), cookies);
-  const send = (body) => native.respond(server, number, response.status, headers, body);
-  if (response.body === null) return send("");
-  response
-    .arrayBuffer()
-    .then((body) => send(new Uint8Array(body)))
-    .catch(fail);
+  if (response.body === null) return native.respond(server, number, response.status, headers, "");
+  if (typeof response.body?.getReader === "function") return send(server, number, response.status, headers, response.body, fail);
+  // Another's Response, with a body of another kind: it is asked for all of it.
+  const whole = (body) => native.respond(server, number, response.status, headers, new Uint8Array(body));
+  response.arrayBuffer().then(whole).catch(fail);
 }
 
 /** The entity tags of If-None-Match (RFC 9110, 13.1.2); weak ones compare as strong ones. */

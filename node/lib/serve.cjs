@@ -7,7 +7,8 @@ const { payload, copied, received } = require("./data.cjs");
 const { read, reread, limits } = require("./options.cjs");
 const { bodyArrived } = require("./body.cjs");
 const { Exchange, answerTo } = require("./exchange.cjs");
-const { LazyRequest } = require("./request.cjs");
+const { bodyTaken } = require("./sending.cjs");
+const { LazyRequest, peerGone } = require("./request.cjs");
 const { flatHeaders } = require("./response.cjs");
 const { ServerWebSocket } = require("./socket.cjs");
 
@@ -32,7 +33,9 @@ class Server {
     this.#number = native.create(
       {
         fetch: (...args) => this.#fetch(...args),
-        body: (number, body) => bodyArrived(this.#number, number, body),
+        body: (number, piece) => bodyArrived(this.#number, number, piece),
+        room: (number, room) => bodyTaken(this.#number, number, room),
+        gone: (number, left) => peerGone(this.#number, number, left),
         open: (seat, address) => this.#open(seat, address),
         message: (seat, data) => this.#message(sockets[seat], data),
         drain: (seat) => this.#call("drain", sockets[seat]),
@@ -134,6 +137,14 @@ class Server {
       throw new TypeError("server.fetch expects a Request, a URL or a string");
     }
     return answerTo(this, this.#options, request instanceof Request ? request : new Request(new URL(request, this.url)));
+  }
+
+  /** How long the request's connection may make no progress until it is answered, in seconds; 0: for ever. */
+  timeout(request, seconds) {
+    const number = LazyRequest.number(request);
+    if (number === undefined) throw new TypeError("timeout expects the request that fetch was given");
+    if (typeof seconds !== "number" || !(seconds >= 0)) throw new TypeError("timeout expects a number of seconds, 0 for none");
+    native.timeout(this.#number, number, seconds);
   }
 
   requestIP(request) {

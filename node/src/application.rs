@@ -9,6 +9,7 @@ use tidewire::engine::{Application, LocalSocket, LocalWorker};
 use tidewire::http::{RequestBody, Responder};
 use tidewire::{Message, Request};
 
+use crate::bodies::{Incoming, Notice, Outgoing, Piece};
 use crate::napi::{Env, Function, Slab, Value};
 use crate::seats::{Seat, Seats};
 
@@ -32,6 +33,10 @@ pub struct JsApplication {
     seats: Rc<Seats>,
     slab: Rc<Slab>,
     pub pending: RefCell<HashMap<u32, Pending>>,
+    /// Request bodies that JavaScript reads.
+    pub incoming: Rc<Incoming>,
+    /// Response bodies that JavaScript writes.
+    pub outgoing: Rc<Outgoing>,
     next_request: Cell<u32>,
     /// A turn is under way in which nobody else runs nextTick callbacks and microtasks between events.
     run_ticks: Cell<bool>,
@@ -39,10 +44,15 @@ pub struct JsApplication {
     calling: Cell<bool>,
 }
 
-/// JavaScript's side; each takes the number of the socket's seat first, but `fetch`, `body` and `stopped`.
+/// JavaScript's side; each takes the number of the socket's seat, or of the request, first.
 pub struct Callbacks {
     pub fetch: Function,
+    /// A piece of a request's body: a Buffer, undefined at its end, or a string that says what went wrong.
     pub body: Function,
+    /// A response's body: `true`, there is room for more; `false`, nobody takes more.
+    pub room: Function,
+    /// A watched request is done with; `true`: its peer has left before.
+    pub gone: Function,
     pub open: Function,
     pub message: Function,
     pub drain: Function,
@@ -60,6 +70,8 @@ impl Callbacks {
         Some(Self {
             fetch: object.function(env, "fetch")?,
             body: object.function(env, "body")?,
+            room: object.function(env, "room")?,
+            gone: object.function(env, "gone")?,
             open: object.function(env, "open")?,
             message: object.function(env, "message")?,
             drain: object.function(env, "drain")?,
@@ -81,6 +93,8 @@ impl JsApplication {
             seats,
             slab,
             pending: RefCell::default(),
+            incoming: Rc::default(),
+            outgoing: Rc::default(),
             next_request: Cell::default(),
             run_ticks: Cell::default(),
             calling: Cell::default(),
@@ -128,26 +142,50 @@ impl JsApplication {
         if bytes.len() <= SMALL && self.slab.write(bytes) { event() } else { self.slab.lend(bytes, event) }
     }
 
-    /// Reads the rest of a request's body, and hands it to JavaScript: the bytes, or what went wrong.
-    pub fn read_body(self: &Rc<Self>, number: u32, worker: &LocalWorker) {
+    /// JavaScript reads a request's body itself: it is kept, also when the request has been answered. Whether there is one.
+    pub fn keep_body(&self, number: u32) -> bool {
+        if self.incoming.holds(number) {
+            return true;
+        }
         let body = self.pending.borrow_mut().get_mut(&number).and_then(|pending| pending.body.take());
+        let is = body.is_some();
+        body.into_iter().for_each(|body| self.incoming.keep(number, body));
+        is
+    }
+
+    /// Reads the next piece of a request's body, and hands it to JavaScript.
+    pub fn pull_body(self: &Rc<Self>, number: u32, worker: &LocalWorker) {
         let this = self.clone();
-        worker.spawn(async move {
-            let result = match body {
-                Some(body) => body.bytes().await.map_err(|error| error.to_string()),
-                None => Err("the body has been read already, or its request has ended".to_owned()),
+        self.incoming.read(number, worker, move |piece| {
+            let value = |env: Env| match &piece {
+                Piece::Chunk(bytes) => env.buffer(bytes),
+                Piece::End => env.undefined(),
+                Piece::Broken(why) => env.string(why),
             };
-            this.event(
-                |callbacks| &callbacks.body,
-                |env| {
-                    let value = match &result {
-                        Ok(bytes) => env.buffer(bytes),
-                        Err(error) => env.string(error),
-                    };
-                    [env.uint(number), value]
-                },
-            );
+            this.event(|callbacks| &callbacks.body, |env| [env.uint(number), value(env)]);
         });
+    }
+
+    /// Has JavaScript told when a request is done with, and whether its peer has left before. `false`: it is already.
+    pub fn watch(self: &Rc<Self>, number: u32, worker: &LocalWorker) -> bool {
+        let gone = self.pending.borrow().get(&number).map(|pending| pending.responder.peer_gone());
+        let (Some(gone), this) = (gone, self.clone()) else { return false };
+        worker.spawn(async move {
+            let left = gone.await;
+            this.event(|callbacks| &callbacks.gone, |env| [env.uint(number), env.boolean(left)]);
+        });
+        true
+    }
+
+    /// Tells JavaScript what has become of the bodies that it writes.
+    pub fn tell_notices(&self) {
+        for notice in self.outgoing.take_notices() {
+            let (number, room) = match notice {
+                Notice::Room(number) => (number, true),
+                Notice::Cancelled(number) => (number, false),
+            };
+            self.event(|callbacks| &callbacks.room, |env| [env.uint(number), env.boolean(room)]);
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Host {
     driver: RefCell<Option<Driver>>,
     /// A doorbell was rung since the last turn.
     rung: Cell<bool>,
+    /// The worker's deadline that the driver knows of.
+    deadline: Cell<Option<Duration>>,
 }
 
 impl Host {
@@ -50,8 +52,8 @@ impl Host {
         let descriptor = worker.descriptor().ok_or("this system has no poller that a foreign loop can watch")?;
         let local = worker.handle();
         let worker = RefCell::new(Some(worker));
-        let (driver, rung) = (RefCell::new(None), Cell::new(false));
-        let host = Rc::new(Self { env, worker, local, group, application, endpoint, driver, rung });
+        let (driver, rung, deadline) = (RefCell::new(None), Cell::new(false), Cell::new(None));
+        let host = Rc::new(Self { env, worker, local, group, application, endpoint, driver, rung, deadline });
         let driver = Driver::attach(env, &host, descriptor, waker)?;
         *host.driver.borrow_mut() = Some(driver);
         Ok(host)
@@ -59,31 +61,46 @@ impl Host {
 
     /// Lets the worker do what is due. Called by the loop, with no JavaScript on the stack.
     pub fn turn(&self) {
-        let Ok(mut place) = self.worker.try_borrow_mut() else { return };
-        let Some(worker) = place.as_mut() else { return };
-        self.rung.set(false);
-        self.application.run_ticks(self.driver.borrow().as_ref().is_some_and(|driver| !driver.runs_ticks()));
-        let result = self.env.scope(|| worker.turn(Some(Duration::ZERO)));
-        self.application.run_ticks(false);
-        if let Err(error) = result {
-            tracing::error!(%error, "a turn failed");
-        }
-        if worker.is_finished() {
-            let worker = place.take();
-            drop(place);
+        self.application.run_ticks(self.must_be_told());
+        let finished = self.turn_worker();
+        if let Some(worker) = finished {
+            self.application.run_ticks(false);
             return self.finished(worker);
         }
-        let wait = if worker.is_busy() { Some(Duration::ZERO) } else { worker.timeout() };
+        // What streams of JavaScript's have caused is told outside the turn, with nothing of the worker borrowed.
+        self.env.scope(|| self.application.tell_notices());
+        self.application.run_ticks(false);
+        let Ok(place) = self.worker.try_borrow() else { return };
+        let Some(worker) = place.as_ref() else { return };
+        let wait =
+            if worker.is_busy() || self.application.outgoing.has_notices() { Some(Duration::ZERO) } else { worker.timeout() };
         if let Some(driver) = &*self.driver.borrow() {
             driver.after_turn(wait);
         }
     }
 
+    /// One turn; gives the worker when it has ended.
+    fn turn_worker(&self) -> Option<Worker> {
+        let mut place = self.worker.try_borrow_mut().ok()?;
+        let worker = place.as_mut()?;
+        self.rung.set(false);
+        if let Err(error) = self.env.scope(|| worker.turn(Some(Duration::ZERO))) {
+            tracing::error!(%error, "a turn failed");
+        }
+        worker.is_finished().then(|| place.take()).flatten()
+    }
+
     /// Sends what JavaScript sent outside a turn. Called before the loop sleeps.
     pub fn flush(&self) {
         let Ok(place) = self.worker.try_borrow() else { return };
-        if let Some(worker) = place.as_ref() {
-            self.env.scope(|| worker.flush());
+        let Some(worker) = place.as_ref() else { return };
+        self.env.scope(|| worker.flush());
+        let Some(driver) = &*self.driver.borrow() else { return };
+        let deadline = worker.deadline();
+        if self.application.outgoing.has_notices() {
+            driver.soon();
+        } else if self.deadline.replace(deadline) != deadline {
+            driver.after_turn(worker.timeout());
         }
     }
 
@@ -139,7 +156,7 @@ impl Host {
         }
     }
 
-    fn finished(&self, worker: Option<Worker>) {
+    fn finished(&self, worker: Worker) {
         if let Some(driver) = self.driver.take() {
             driver.close(); // before the descriptor that it watches
         }

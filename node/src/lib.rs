@@ -8,6 +8,7 @@
 //! | [`doorbell`] | a thread that rings where libuv is hidden |
 //! | [`host`] | one server: its worker, its handles, its end |
 //! | [`application`] | the engine's events as calls of JavaScript |
+//! | [`bodies`] | bodies that stream, in both directions |
 //! | [`seats`] | the sockets that JavaScript holds, by number |
 //! | [`calls`] | what JavaScript calls: of servers, requests and sockets |
 //! | [`options`] | limits, as JavaScript gives them |
@@ -15,6 +16,7 @@
 //! `unsafe` is in `napi`, `uv` and `doorbell` only. The logic is the engine's; JavaScript's part (lib/) shapes arguments.
 
 mod application;
+mod bodies;
 mod calls;
 mod doorbell;
 mod driver;

@@ -5,6 +5,7 @@ mod server;
 mod sockets;
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tidewire::engine::LocalSocket;
@@ -18,8 +19,9 @@ use crate::seats::Seats;
 /// What the addon keeps for one environment.
 #[derive(Default)]
 struct Addon {
-    /// By number; empty once stopped.
-    hosts: RefCell<Vec<Option<Rc<Host>>>>,
+    /// By number, until they have stopped. A number is never another's: what is late must not reach it.
+    hosts: RefCell<BTreeMap<u32, Rc<Host>>>,
+    next_host: Cell<u32>,
     scratch: RefCell<Vec<u8>>,
     seats: Rc<Seats>,
     /// Given by JavaScript before anything else.
@@ -32,19 +34,16 @@ impl Addon {
     /// JavaScript calls something that may send.
     fn touched(&self) {
         if self.tell.get() {
-            self.hosts.borrow().iter().flatten().for_each(|host| host.touched());
+            self.hosts.borrow().values().for_each(|host| host.touched());
         }
     }
 
-    /// Gives a host a number: that of one which has stopped, if there is any.
+    /// Gives a host a number.
     fn keep(&self, host: Rc<Host>) -> u32 {
-        let hosts = &mut *self.hosts.borrow_mut();
-        let place = hosts.iter().position(Option::is_none).unwrap_or_else(|| {
-            hosts.push(None);
-            hosts.len() - 1
-        });
-        hosts[place] = Some(host);
-        place as u32
+        let number = self.next_host.get();
+        self.next_host.set(number.wrapping_add(1));
+        self.hosts.borrow_mut().insert(number, host);
+        number
     }
 }
 
@@ -60,7 +59,7 @@ pub fn register(env: Env, exports: Value) {
 fn host(env: Env, number: Value) -> Option<Rc<Host>> {
     let addon = env.instance::<Addon>()?;
     addon.touched();
-    addon.hosts.borrow().get(number.as_u32(env) as usize)?.clone()
+    addon.hosts.borrow().get(&number.as_u32(env)).cloned()
 }
 
 /// Calls `with` with the socket of a seat; `with` must not call JavaScript.

@@ -115,8 +115,7 @@ native!(
     forget,
     1,
     |env, [server]| {
-        let place = server.as_u32(env) as usize;
-        let host = env.instance::<Addon>()?.hosts.borrow_mut().get_mut(place)?.take();
+        let host = env.instance::<Addon>()?.hosts.borrow_mut().remove(&server.as_u32(env));
         drop(host); // with its handlers
         None
     }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use tidewire_proto::extension::choose;
@@ -18,7 +19,7 @@ use super::outgoing::outbox;
 use super::state::State;
 use super::table::SocketId;
 use crate::http::exchange::{Exchange, Progress};
-use crate::http::{RequestBody, Responder, Response, Ticket, UpgradeError};
+use crate::http::{PeerGone, RequestBody, Responder, Response, Ticket, UpgradeError};
 
 impl Core {
     /// Received bytes of a connection that speaks HTTP; none is the end of the peer's direction.
@@ -28,7 +29,7 @@ impl Core {
             let head_timeout = state.options.head_timeout;
             let Some(exchange) = exchange(&mut state, id) else { return };
             if bytes.is_empty() {
-                exchange.pipe().end();
+                exchange.end_input();
             } else {
                 exchange.feed(bytes);
             }
@@ -85,8 +86,11 @@ impl Core {
     }
 
     fn put_back(&self, state: &mut State, id: SocketId, mut exchange: Box<Exchange>, wrote: bool) {
-        let (idle, head) = (state.options.http_idle_timeout, state.options.head_timeout);
         let active = exchange.is_active();
+        if !active {
+            exchange.idle_timeout = None; // it was for the request that is over
+        }
+        let (idle, head) = (exchange.idle_timeout.unwrap_or(state.options.http_idle_timeout), state.options.head_timeout);
         // The time between requests, and within one, is bounded by progress; a head by its total.
         let progressed = active || !exchange.awaiting_head;
         let first = !active && exchange.awaiting_head && !exchange.head_begun;
@@ -182,6 +186,26 @@ impl Core {
         }
         self.keep_early(ticket.id, early);
         Ok(())
+    }
+
+    /// The request of a ticket, watched for its peer's leaving.
+    pub fn peer_gone(&self, ticket: Ticket) -> PeerGone {
+        let mut state = self.state.borrow_mut();
+        exchange(&mut state, ticket.id).map_or_else(PeerGone::already, |exchange| exchange.peer_gone(ticket.sequence))
+    }
+
+    /// Gives the request of a ticket a limit of its own.
+    pub fn set_idle_timeout(&self, ticket: Ticket, timeout: Duration) {
+        let state = &mut *self.state.borrow_mut();
+        let Some(exchange) = exchange(state, ticket.id).filter(|exchange| exchange.awaits_answer(ticket.sequence)) else {
+            return;
+        };
+        exchange.idle_timeout = Some(timeout);
+        if timeout.is_zero() {
+            state.wheel.disarm(ticket.id.index());
+        } else {
+            state.arm(ticket.id, timeout);
+        }
     }
 
     fn awaits_answer(&self, ticket: Ticket) -> bool {

@@ -257,12 +257,19 @@ impl Worker {
     /// How long a foreign loop may sleep if the descriptor stays quiet; `None`: for ever.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
+        let deadline = self.deadline()?;
+        Some(deadline.saturating_sub(self.core.state.borrow().out.io.now()))
+    }
+
+    /// When a turn is due at the latest, on the clock of its [`Io`]. It may come nearer between turns: a socket that is closed then has
+    /// so long for its end.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
         let state = self.core.state.borrow();
-        let now = state.out.io.now();
         let ticks = [state.wheel.next(), self.accept_again].into_iter().flatten().min();
         let timer = ticks.map(|tick| Duration::from_secs(u64::from(tick)));
         let stagger = state.staggers.iter().map(|(due, _)| *due).min();
-        [timer, self.stop_at, stagger].into_iter().flatten().min().map(|due| due.saturating_sub(now))
+        [timer, self.stop_at, stagger].into_iter().flatten().min()
     }
 
     /// Whether it has ended: it was stopped, and nothing is left.
@@ -337,6 +344,8 @@ impl Worker {
         self.read_mail();
         self.poll_woken();
         self.core.settle();
+        // A foreign loop may sleep before the next turn: what is woken until then wakes the poller.
+        self.core.executor.queue().sleep();
         Ok(())
     }
 

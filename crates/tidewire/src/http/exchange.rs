@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
@@ -35,6 +36,8 @@ pub(crate) enum Progress {
 }
 
 pub(crate) struct Exchange {
+    /// The first field, because it is dropped first: the request is still under way then.
+    presence: Presence,
     connection: Connection<Pipe, Park>,
     pipe: Pipe,
     guard: Guard,
@@ -45,6 +48,8 @@ pub(crate) struct Exchange {
     /// The deadline that runs is the one of a head or of the time between requests.
     pub awaiting_head: bool,
     pub closing: bool,
+    /// The application's own limit for the request under way, in place of the option.
+    pub idle_timeout: Option<Duration>,
 }
 
 /// Where the request under way waits for its response.
@@ -61,6 +66,82 @@ struct Parking {
     /// The client asks for another protocol: what follows the request need not be HTTP.
     asks_upgrade: bool,
     waker: Option<Waker>,
+    /// The peer left while the request was under way.
+    left: bool,
+    /// Who waits to hear of that.
+    watchers: Vec<Waker>,
+}
+
+impl Parking {
+    /// Has the watchers look again, with nothing here borrowed: a waker may be of any kind.
+    fn tell(parking: &RefCell<Self>) {
+        let watchers = std::mem::take(&mut parking.borrow_mut().watchers);
+        watchers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The peer has ended its direction, or the connection is gone.
+    fn leave(parking: &RefCell<Self>) {
+        {
+            let mut parking = parking.borrow_mut();
+            parking.left |= parking.active;
+        }
+        Self::tell(parking);
+    }
+
+    /// The request is done with.
+    fn finish(parking: &RefCell<Self>) {
+        parking.borrow_mut().active = false;
+        Self::tell(parking);
+    }
+}
+
+/// The connection, as its watchers see it: dropped with it.
+struct Presence(Rc<RefCell<Parking>>);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        Parking::leave(&self.0);
+    }
+}
+
+/// Waits until the peer has left: it has ended its direction of the connection, or the connection is gone. `true` then; `false` as soon as
+/// the request is done with, its response written or its connection upgraded. What [`Responder::peer_gone`](super::Responder::peer_gone)
+/// gives.
+pub struct PeerGone {
+    parking: Option<Rc<RefCell<Parking>>>,
+    sequence: u64,
+}
+
+impl PeerGone {
+    /// Of a connection that is gone already.
+    pub(crate) fn already() -> Self {
+        Self { parking: None, sequence: 0 }
+    }
+}
+
+impl std::fmt::Debug for PeerGone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeerGone").finish_non_exhaustive()
+    }
+}
+
+impl Future for PeerGone {
+    type Output = bool;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<bool> {
+        let Some(parking) = &self.parking else { return Poll::Ready(true) };
+        let mut parking = parking.borrow_mut();
+        if parking.sequence != self.sequence {
+            return Poll::Ready(false);
+        }
+        if parking.left || !parking.active {
+            return Poll::Ready(parking.left);
+        }
+        if !parking.watchers.iter().any(|waker| waker.will_wake(context.waker())) {
+            parking.watchers.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
 }
 
 impl Exchange {
@@ -73,7 +154,9 @@ impl Exchange {
             .max_buf_size(options.max_head_size.max(64 * 1024))
             .serve_connection(pipe.clone(), Park(parking.clone()));
         let guard = Guard::new(options.max_head_size);
-        Self { connection, pipe, guard, parking, waker, head_begun: false, awaiting_head: true, closing: false }
+        let presence = Presence(parking.clone());
+        let (awaiting_head, idle_timeout) = (true, None);
+        Self { presence, connection, pipe, guard, parking, waker, head_begun: false, awaiting_head, closing: false, idle_timeout }
     }
 
     pub fn pipe(&self) -> &Pipe {
@@ -87,6 +170,17 @@ impl Exchange {
         if outcome.is_err() {
             self.pipe.feed(REFUSED);
         }
+    }
+
+    /// The peer has ended its direction.
+    pub fn end_input(&self) {
+        self.pipe.end();
+        Parking::leave(&self.parking);
+    }
+
+    /// The request under way, watched for its peer's leaving.
+    pub fn peer_gone(&self, sequence: u64) -> PeerGone {
+        PeerGone { parking: Some(self.parking.clone()), sequence }
     }
 
     /// Lets hyper work. It may run user code: a response's streaming body.
@@ -156,11 +250,12 @@ impl Exchange {
 
     /// Takes hyper apart: the bytes that came after the request; and what else it held, to be dropped.
     pub fn into_early_bytes(self: Box<Self>) -> (Vec<u8>, impl Sized) {
-        let pipe = self.pipe.clone();
-        let parts = self.connection.into_parts();
+        Parking::finish(&self.parking);
+        let Self { presence, connection, pipe, parking, .. } = *self;
+        let parts = connection.into_parts();
         let mut early = Vec::from(parts.read_buf);
         early.extend_from_slice(&pipe.take_unread());
-        (early, (parts.io, parts.service, self.parking))
+        (early, (presence, parts.io, parts.service, parking))
     }
 
     /// Answers what is under way, then ends.
@@ -219,7 +314,7 @@ struct Tracked {
 
 impl Drop for Tracked {
     fn drop(&mut self) {
-        self.parking.borrow_mut().active = false;
+        Parking::finish(&self.parking);
     }
 }
 

@@ -10,6 +10,7 @@ mod pipe;
 mod responder;
 
 pub use body::{Body, BodyError, RequestBody};
+pub use exchange::PeerGone;
 pub use responder::{Responder, UpgradeError};
 
 pub(crate) use responder::Ticket;

@@ -4,12 +4,14 @@ use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use tidewire_proto::UsageError;
 use tidewire_proto::handshake::server::Refusal;
 
 use super::Response;
+use super::exchange::PeerGone;
 use crate::engine::{Core, SocketId};
 
 /// Travels in a request's extensions: which connection of the thread's worker it came on.
@@ -42,6 +44,38 @@ impl Responder {
     /// ```
     pub fn respond(self, response: Response) {
         self.core.respond(self.ticket, response);
+    }
+
+    /// Waits until the peer has left, for work that is not worth finishing then. The answer can still be given: a peer that has only
+    /// ended its own direction receives it.
+    ///
+    /// ```
+    /// use tidewire::http::Responder;
+    /// use tidewire::{Request, Response};
+    ///
+    /// async fn answer(_request: Request, responder: Responder, work: impl Future<Output = String>) {
+    ///     let mut gone = std::pin::pin!(responder.peer_gone());
+    ///     let mut work = std::pin::pin!(work);
+    ///     let result = std::future::poll_fn(|context| match gone.as_mut().poll(context) {
+    ///         std::task::Poll::Ready(true) => std::task::Poll::Ready(None),
+    ///         _ => work.as_mut().poll(context).map(Some),
+    ///     });
+    ///     if let Some(text) = result.await {
+    ///         responder.respond(Response::new(text.into()));
+    ///     }
+    /// }
+    /// # let _ = answer::<std::future::Ready<String>>;
+    /// ```
+    #[must_use]
+    pub fn peer_gone(&self) -> PeerGone {
+        self.core.peer_gone(self.ticket)
+    }
+
+    /// How long this request's connection may make no progress, in place of
+    /// [`http_idle_timeout`](crate::Options::http_idle_timeout), until it is answered; zero: for ever. From now on (Bun:
+    /// `server.timeout`).
+    pub fn set_idle_timeout(&self, timeout: Duration) {
+        self.core.set_idle_timeout(self.ticket, timeout);
     }
 
     /// The address at the other end of the request's connection; `None` on a unix socket, and once it is gone.
