@@ -9,6 +9,7 @@ mod failure;
 mod fuzz;
 mod needs;
 mod node;
+mod pack;
 mod process;
 mod test;
 mod tidy;
@@ -36,6 +37,8 @@ enum Command {
     Tidy,
     /// Builds the Node-API addon and puts it in its place in node/
     Node(node::Options),
+    /// Builds the addon and writes the npm packages that can be published from here under target/npm
+    Pack(node::Options),
     /// Runs the Autobahn test suite against the server and the client
     Conformance(conformance::Options),
     /// Measures; see `cargo xtask bench --help`
@@ -62,6 +65,7 @@ fn run(command: &Command) -> Result {
         Command::Test(options) => test::run(&workspace, options),
         Command::Tidy => tidy::run(&workspace),
         Command::Node(options) => node::run(&workspace, options).map(drop),
+        Command::Pack(options) => pack::run(&workspace, options),
         Command::Conformance(options) => conformance::run(&workspace, options),
         Command::Bench(options) => bench::run(&workspace, options),
         Command::Fuzz(options) => fuzz::run(&workspace, options),

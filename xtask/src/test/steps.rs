@@ -16,6 +16,7 @@ pub const ALL: &[Step] = &[
     Step { name: "features", group: Group::Rust, run: features },
     Step { name: "doc examples", group: Group::Rust, run: doc_examples },
     Step { name: "node", group: Group::Node, run: node_package },
+    Step { name: "runtimes", group: Group::Node, run: runtimes },
     Step { name: "browser", group: Group::Browser, run: browser },
     Step { name: "conformance", group: Group::Conformance, run: |workspace| conformance::quick(workspace).map(passed) },
 ];
@@ -73,6 +74,17 @@ fn node_package(workspace: &Workspace) -> Result<Outcome> {
     needs::packages(&folder)?;
     let addon = node::build(workspace, PROFILE)?;
     println!("addon: {}", addon.display());
+    npm_test(&folder, &[])
+}
+
+/// The npm package on the newest Node.js, on the oldest, on Deno and on Bun.
+fn runtimes(workspace: &Workspace) -> Result<Outcome> {
+    let Some(folder) = with_tests(workspace, "tests/runtimes")? else {
+        return Ok(Outcome::Skipped("tests/runtimes/package.json has no tests"));
+    };
+    needs::packages(&workspace.root.join("node"))?;
+    needs::packages(&folder)?;
+    node::build(workspace, PROFILE)?;
     npm_test(&folder, &[])
 }
 
