@@ -1,5 +1,5 @@
 // The global `Bun` that importing "tidewire/bun" provides. A project that has bun-types installed needs no other types.
-import * as tidewire from "./index.js";
+import tidewire = require("./index.js");
 
 declare global {
   namespace Bun {
@@ -28,3 +28,5 @@ declare global {
     }
   }
 }
+
+export = tidewire;

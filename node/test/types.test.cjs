@@ -3,7 +3,6 @@
 
 const assert = require("node:assert");
 const { execFile } = require("node:child_process");
-const { readFileSync } = require("node:fs");
 const { join } = require("node:path");
 const { test } = require("node:test");
 
@@ -22,9 +21,4 @@ test("the seed's programs and all that both have compile against bun-types", asy
 test("they compile against ours, as do imports from a module and from CommonJS, with and without the DOM's types", async () => {
   assert.strictEqual(await compile("-p", "tsconfig.tidewire.json"), "");
   assert.strictEqual(await compile("-p", "tsconfig.tidewire.json", "--lib", "esnext,dom"), "");
-});
-
-test("the two faces of tidewire/bun have the same types", () => {
-  const [module, commonjs] = ["bun.d.mts", "bun.d.ts"].map((file) => readFileSync(join(__dirname, "..", file), "utf8"));
-  assert.strictEqual(module, commonjs);
 });
