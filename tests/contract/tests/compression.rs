@@ -7,6 +7,7 @@ use std::time::Duration;
 use tidewire::sys::{Endpoint, ListenOptions};
 use tidewire::{Builder, Compress, Compressor, Deflate, Kind, SendStatus};
 use tidewire_contract::{Notes, World, noting, upgrading};
+use tidewire_hardening::deflate::reach;
 use tidewire_kit::client::frame::{CONTINUATION, FIN, PING, RSV1, TEXT};
 use tidewire_kit::client::{Client, Message, Upgrade, accept_for};
 use tidewire_kit::sim::{Faults, Network, Peer};
@@ -230,6 +231,58 @@ fn contract_21_a_publish_is_compressed_once_for_each_window() {
         assert_eq!(after.messages_out_compressed - before.messages_out_compressed, 3 * 375);
         for client in &mut clients {
             assert_eq!(client.take_messages(), texts.clone().map(Message::Text));
+        }
+    }
+}
+
+/// The window in bits that an answer holds the server to.
+fn window(answer: &str) -> u32 {
+    let parameter = answer.split("server_max_window_bits=").nth(1);
+    parameter.map_or(15, |value| value.split(';').next().unwrap().trim().parse().unwrap())
+}
+
+#[test]
+fn contract_24_no_message_refers_farther_back_than_the_window_that_was_agreed_on() {
+    for compressor in [Compressor::Shared, Compressor::Dedicated, Compressor::KB3, Compressor::KB16, Compressor::KB128] {
+        let builder = upgrading()
+            .open(|ws| {
+                ws.subscribe("t");
+            })
+            .message(|ws, message| {
+                ws.send_with(&message, Compress::Yes);
+                ws.server().publish("t", &message);
+                ws.send_with(&message, Compress::Yes);
+                ws.send_with(&message, Compress::Yes);
+            });
+        let mut world = World::calm(builder.per_message_deflate(compressor));
+        for bits in 8..=15 {
+            let mut client = offering(&mut world, &format!("; server_max_window_bits={bits}"));
+            let answer = answer(&client).to_owned();
+            let (agreed, alone) = (1_usize << window(&answer), answer.contains("server_no_context_takeover"));
+            assert!(agreed <= 1 << bits, "{answer}");
+            let mut farthest = 0;
+            for period in [agreed / 2, agreed * 9 / 10, agreed - 3, agreed, agreed + 1] {
+                let payload = Random::new(period as u64).bytes(period).repeat(2);
+                client.send_binary(&payload);
+                world.settle(std::slice::from_mut(&mut client));
+                assert_eq!(client.take_messages(), vec![Message::Binary(payload); 4]);
+                let frames = client.take_frames();
+                // A publish stands by itself, and behind one that was compressed a context begins anew.
+                let restarts = if frames[1].first & RSV1 == 0 { 1..=1 } else { 1..=2 };
+                for (number, frame) in frames.iter().enumerate() {
+                    // What gets no smaller goes as it is, unless it has touched a context.
+                    if frame.first & RSV1 == 0 {
+                        continue;
+                    }
+                    let reach = reach(&frame.payload);
+                    let of = format!("{reach:?} of {answer}, {compressor:?}, period {period}, message {number}");
+                    assert!(reach.distance <= agreed, "{of}");
+                    assert!(!alone && !restarts.contains(&number) || reach.before == 0, "{of}");
+                    farthest = farthest.max(reach.distance);
+                }
+            }
+            // zlib keeps 262 bytes short of its window, which is one of 512 bytes for those of 256 and of 512.
+            assert!(farthest > agreed / 3 || agreed <= 512, "the window is used: {farthest} of {answer}, {compressor:?}");
         }
     }
 }
