@@ -21,7 +21,7 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Measurement {
-    /// The server's CPU time per message, against a server that only moves the bytes
+    /// The server's CPU time per message, against a server that only moves the bytes, or against Bun's
     Floor(floor::Options),
 }
 

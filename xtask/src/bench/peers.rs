@@ -5,6 +5,7 @@ use std::process::Command;
 
 use clap::ValueEnum;
 
+use super::rows::Row;
 use crate::failure::{Context, Failure, Result};
 use crate::process;
 use crate::workspace::Workspace;
@@ -32,6 +33,14 @@ impl Peer {
         match self {
             Self::Bun => "bun",
             Self::Ws => "ws",
+        }
+    }
+
+    /// Whether its programs can do what a row asks for.
+    pub const fn serves(self, row: &Row) -> bool {
+        match self {
+            Self::Bun => true,
+            Self::Ws => !row.secure && !row.deflate,
         }
     }
 

@@ -18,11 +18,20 @@ impl Program {
     }
 }
 
+/// With whom Tidewire is compared in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rival {
+    /// The server that only moves the bytes.
+    Bare,
+    /// Bun's: where there is more to do than to move bytes.
+    Bun,
+}
+
 /// What a row's figure is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Figure {
-    /// Microseconds of the server's CPU time for each message that reaches a client, and the most that they may be of the bare
-    /// server's.
+    /// Microseconds of the server's CPU time for each message that reaches a client, and the most that they may be of the
+    /// rival's.
     Time { field: &'static str, most: Option<f64> },
     /// Resident bytes for each connection, and the most that they may be.
     Memory { most: f64 },
@@ -34,7 +43,12 @@ pub struct Row {
     pub name: &'static str,
     pub title: &'static str,
     pub program: Program,
+    pub rival: Rival,
     pub figure: Figure,
+    /// Whether all is said through TLS.
+    pub secure: bool,
+    /// Whether messages are JSON, compressed in both directions.
+    pub deflate: bool,
     /// Bytes that clients send in each message.
     pub size: usize,
     pub binary: bool,
@@ -48,13 +62,16 @@ pub const PREFIX: &str = "x: ";
 
 const fn echo(name: &'static str, title: &'static str, most: Option<f64>, load: &'static [&'static str]) -> Row {
     let figure = Figure::Time { field: "server_us_per_message", most };
-    Row { name, title, program: Program::Echo, figure, size: 20, binary: false, load }
+    let (rival, secure, deflate) = (Rival::Bare, false, false);
+    Row { name, title, program: Program::Echo, rival, figure, secure, deflate, size: 20, binary: false, load }
 }
 
 const fn chat(name: &'static str, title: &'static str, size: usize, load: &'static [&'static str]) -> Row {
     let figure = Figure::Time { field: "server_us_per_delivery", most: None };
-    Row { name, title, program: Program::Chat, figure, size, binary: false, load }
+    Row { program: Program::Chat, figure, size, ..echo(name, title, None, load) }
 }
+
+const FANOUT_DEFLATE: &[&str] = &["fanout", "--connections", "500", "--depth", "4"];
 
 /// All rows, in the order of the table.
 pub const ALL: &[Row] = &[
@@ -66,6 +83,18 @@ pub const ALL: &[Row] = &[
     chat("fanout-5000", "fan-out 64 B to 5,000", 64 - PREFIX.len(), &["fanout", "--connections", "5000"]),
     chat("chat-16", "chat 20 B, 16 people", 20, &["chat", "--connections", "16"]),
     chat("chat-32", "chat 20 B, 32 people", 20, &["chat", "--connections", "32"]),
+    Row {
+        rival: Rival::Bun,
+        secure: true,
+        size: 1024,
+        ..echo("echo-tls", "TLS echo 1 KiB x 100, of bun", Some(1.1), &["echo", "--connections", "100"])
+    },
+    Row {
+        rival: Rival::Bun,
+        deflate: true,
+        figure: Figure::Time { field: "server_us_per_delivery", most: Some(0.5) },
+        ..chat("fanout-deflate", "JSON 256 B to 500, of bun", 256 - PREFIX.len(), FANOUT_DEFLATE)
+    },
     Row {
         figure: Figure::Memory { most: 512.0 },
         ..echo("idle-9000", "9,000 idle connections", None, &["idle", "--connections", "9000"])

@@ -8,7 +8,8 @@ use super::peers::Installed;
 use super::rows::{NAME, PREFIX, Program, Row};
 use crate::announced::address_of;
 use crate::failure::{Context, Failure, Result};
-use crate::process::Running;
+use crate::needs;
+use crate::process::{self, Running};
 
 /// Who is measured.
 #[derive(Debug, Clone)]
@@ -27,18 +28,51 @@ impl Contestant {
         }
     }
 
-    fn arguments(&self, row: &Row, programs: &Path) -> Vec<OsString> {
-        match self {
+    fn arguments(&self, row: &Row, programs: &Path, certificate: &Certificate) -> Vec<OsString> {
+        let mut arguments = match self {
             Self::Bare => {
                 let bare = programs.join(if row.program == Program::Echo { "bare-echo" } else { "bare-fanout" });
-                [vec![bare.into()], messages(row)].concat()
+                return [vec![bare.into()], messages(row)].concat();
             }
             Self::Tidewire(binary) => {
                 let options = [row.program.name(), "--host", "127.0.0.1", "--port", "0", "--workers", "1"];
                 [vec![binary.clone().into()], options.map(OsString::from).to_vec()].concat()
             }
             Self::Peer(installed) => installed.arguments(row.program.name()).to_vec(),
+        };
+        if row.deflate {
+            arguments.push("--compress".into());
         }
+        let Certificate { cert, key } = certificate;
+        match self {
+            Self::Tidewire(_) if row.secure => arguments.extend(["--cert".into(), cert.into(), "--key".into(), key.into()]),
+            Self::Peer(_) if row.secure => arguments.extend([cert.into(), key.into()]),
+            _ => {}
+        }
+        arguments
+    }
+}
+
+/// What servers show through TLS. The load trusts whatever it is shown.
+#[derive(Debug)]
+pub struct Certificate {
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+impl Certificate {
+    /// Where there will be one.
+    pub fn in_folder(folder: &Path) -> Self {
+        Self { cert: folder.join("bench.pem"), key: folder.join("bench.key") }
+    }
+
+    /// Makes a new one.
+    pub fn make(&self) -> Result {
+        needs::program("openssl")?;
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+        openssl.args(["-subj", "/CN=localhost", "-out"]).arg(&self.cert).arg("-keyout").arg(&self.key);
+        process::output(&mut openssl).map(drop)
     }
 }
 
@@ -60,6 +94,7 @@ pub struct Stage {
     pub programs: PathBuf,
     pub server_core: usize,
     pub load_core: usize,
+    pub certificate: Certificate,
 }
 
 impl Stage {
@@ -75,7 +110,7 @@ impl Stage {
     /// Starts a server for a row, puts the row's load on it, and gives the load's report.
     pub fn measure(&self, contestant: &Contestant, row: &Row, timing: &[OsString]) -> Result<serde_json::Value> {
         let mut command = self.pinned(self.server_core);
-        command.args(contestant.arguments(row, &self.programs));
+        command.args(contestant.arguments(row, &self.programs, &self.certificate));
         if let Contestant::Peer(installed) = contestant {
             let (name, value) = installed.environment();
             command.env(name, value);
@@ -92,7 +127,11 @@ impl Stage {
         };
         let mut command = self.pinned(self.load_core);
         command.arg(self.programs.join("load")).args(row.load).args(messages(row)).args(timing);
-        command.args(["--url", &format!("ws://{address}{path}"), "--pid", &server.id().to_string(), "--json"]);
+        if row.deflate {
+            command.arg("--deflate");
+        }
+        let scheme = if row.secure { "wss" } else { "ws" };
+        command.args(["--url", &format!("{scheme}://{address}{path}"), "--pid", &server.id().to_string(), "--json"]);
         let mut load = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
         let output = load.take_stdout();
         let status = load.wait()?;
@@ -109,12 +148,25 @@ mod tests {
     use super::super::rows;
     use super::*;
 
+    fn arguments(contestant: &Contestant, row: &str) -> Vec<String> {
+        let row = rows::ALL.iter().find(|candidate| candidate.name == row).unwrap();
+        let line = contestant.arguments(row, Path::new("bin"), &Certificate::in_folder(Path::new("there")));
+        line.into_iter().map(|word| word.into_string().unwrap()).collect()
+    }
+
     #[test]
     fn the_bare_server_knows_what_the_clients_send() {
-        let row = rows::ALL.iter().find(|row| row.name == "fanout-5000").unwrap();
-        let line = Contestant::Bare.arguments(row, Path::new("bin"));
-        assert_eq!(line, ["bin/bare-fanout", "--size", "61", "--prefix", "x: "]);
-        let row = rows::ALL.iter().find(|row| row.name == "echo-16k").unwrap();
-        assert_eq!(Contestant::Bare.arguments(row, Path::new("bin")), ["bin/bare-echo", "--size", "16384", "--binary"]);
+        let fanout = ["bin/bare-fanout", "--size", "61", "--prefix", "x: "];
+        assert_eq!(arguments(&Contestant::Bare, "fanout-5000"), fanout);
+        assert_eq!(arguments(&Contestant::Bare, "echo-16k"), ["bin/bare-echo", "--size", "16384", "--binary"]);
+    }
+
+    #[test]
+    fn the_server_knows_what_a_row_asks_for() {
+        let tidewire = Contestant::Tidewire("tidewire".into());
+        let plain = arguments(&tidewire, "echo-32").join(" ");
+        assert_eq!(plain, "tidewire echo --host 127.0.0.1 --port 0 --workers 1");
+        assert_eq!(arguments(&tidewire, "echo-tls").join(" "), format!("{plain} --cert there/bench.pem --key there/bench.key"));
+        assert!(arguments(&tidewire, "fanout-deflate").ends_with(&["--compress".to_owned()]));
     }
 }

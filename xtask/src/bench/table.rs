@@ -69,11 +69,11 @@ pub enum Verdict {
     Unjudged,
 }
 
-/// The heading, for the peers that are measured beside the bare server and Tidewire.
+/// The heading, for the peers that are measured beside the rival (the bare server, or whom the title names) and Tidewire.
 pub fn heading(peers: &[&str]) -> String {
     let mut line = format!(
         "{:<30} {:>10} {:>10}  {:<20} {:>6}  {:<4}",
-        "server CPU us per message", "bare", "tidewire", "ratio (least-most)", "budget", ""
+        "server CPU us per message", "rival", "tidewire", "ratio (least-most)", "budget", ""
     );
     for peer in peers {
         line += &format!("  {peer:>10}  {:<20}", format!("tidewire/{peer}"));
@@ -81,9 +81,9 @@ pub fn heading(peers: &[&str]) -> String {
     line
 }
 
-/// A line of the table, from the bare server's samples, Tidewire's and those of the peers.
-pub fn line(row: &Row, bare: &Samples, tidewire: &Samples, peers: &[Samples]) -> Option<(String, Verdict)> {
-    let ratio = Spread::of_ratios(tidewire, bare)?;
+/// A line of the table, from the rival's samples, Tidewire's and those of the peers, of whom some may not take part.
+pub fn line(row: &Row, rival: &Samples, tidewire: &Samples, peers: &[Option<&Samples>]) -> Option<(String, Verdict)> {
+    let ratio = Spread::of_ratios(tidewire, rival)?;
     let ours = Spread::of(tidewire.figures.iter().copied())?;
     let (judged, budget) = match row.figure {
         Figure::Time { most, .. } => (ratio.median, most),
@@ -98,7 +98,7 @@ pub fn line(row: &Row, bare: &Samples, tidewire: &Samples, peers: &[Samples]) ->
     let mut line = format!(
         "{:<30} {:>10} {:>10}  {:<20} {:>6}  {:<4}",
         title(row),
-        figure(bare)?,
+        figure(rival)?,
         figure(tidewire)?,
         ratios(ratio),
         budget.map_or_else(|| "-".to_owned(), |most| most.to_string()),
@@ -109,9 +109,13 @@ pub fn line(row: &Row, bare: &Samples, tidewire: &Samples, peers: &[Samples]) ->
         },
     );
     for peer in peers {
-        line += &format!("  {:>10}  {:<20}", figure(peer)?, ratios(Spread::of_ratios(tidewire, peer)?));
+        line += &match peer {
+            Some(peer) => format!("  {:>10}  {:<20}", figure(peer)?, ratios(Spread::of_ratios(tidewire, peer)?)),
+            None => format!("  {:>10}  {:<20}", "-", "-"),
+        };
     }
-    let disturbed: usize = std::iter::once(bare).chain([tidewire]).chain(peers).map(|samples| samples.disturbed).sum();
+    let others = peers.iter().copied().flatten().filter(|peer| peer.name != rival.name);
+    let disturbed: usize = [rival, tidewire].into_iter().chain(others).map(|samples| samples.disturbed).sum();
     if disturbed > 0 {
         line += &format!("  * {disturbed}");
     }
@@ -182,8 +186,9 @@ mod tests {
     fn peers_and_disturbances_are_told() {
         let mut bun = samples("bun", &[4.0]);
         bun.disturbed = 1;
-        let (text, _) = line(row("echo-32"), &samples("bare", &[1.0]), &samples("tidewire", &[1.0]), &[bun]).unwrap();
-        assert!(text.contains("0.25 (0.25-0.25)") && text.ends_with("* 1"), "{text}");
+        let (text, _) =
+            line(row("echo-32"), &samples("bare", &[1.0]), &samples("tidewire", &[1.0]), &[None, Some(&bun)]).unwrap();
+        assert!(text.contains("-                     ") && text.contains("0.25 (0.25-0.25)") && text.ends_with("* 1"), "{text}");
         assert!(heading(&["bun"]).contains("tidewire/bun"));
     }
 
