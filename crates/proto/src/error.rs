@@ -32,6 +32,9 @@ pub enum PeerError {
     LengthOverflow,
     /// More payload than [`Limits::max_message`](crate::Limits::max_message).
     MessageTooBig,
+    /// A compressed message that becomes more times as large as it came than
+    /// [`Inflater::limit_ratio`](crate::deflate::Inflater::limit_ratio) allows.
+    InflatesTooMuch,
     /// More frames in a message than [`Limits::max_fragments`](crate::Limits::max_fragments).
     TooManyFragments,
     /// A text message that is not UTF-8 (RFC 6455, section 8.1).
@@ -53,7 +56,7 @@ impl PeerError {
         match self {
             Self::InvalidUtf8 | Self::InvalidCompression | Self::InvalidCloseReason => code::INVALID_DATA,
             Self::TooManyFragments => code::POLICY,
-            Self::MessageTooBig => code::TOO_BIG,
+            Self::MessageTooBig | Self::InflatesTooMuch => code::TOO_BIG,
             _ => code::PROTOCOL_ERROR,
         }
     }
@@ -73,6 +76,7 @@ impl PeerError {
             Self::LengthNotMinimal => "payload length is not minimally encoded",
             Self::LengthOverflow => "payload length has its most significant bit set",
             Self::MessageTooBig => "message is too big",
+            Self::InflatesTooMuch => "message inflates too much",
             Self::TooManyFragments => "message has too many fragments",
             Self::InvalidUtf8 => "text is not valid UTF-8",
             Self::InvalidCompression => "compressed message is not valid",
@@ -124,7 +128,7 @@ mod tests {
     use super::*;
     use crate::close::{MAX_REASON, may_be_sent};
 
-    const ALL: [PeerError; 17] = [
+    const ALL: [PeerError; 18] = [
         PeerError::ReservedBits,
         PeerError::ReservedOpcode,
         PeerError::FragmentedControl,
@@ -136,6 +140,7 @@ mod tests {
         PeerError::LengthNotMinimal,
         PeerError::LengthOverflow,
         PeerError::MessageTooBig,
+        PeerError::InflatesTooMuch,
         PeerError::TooManyFragments,
         PeerError::InvalidUtf8,
         PeerError::InvalidCompression,
@@ -159,7 +164,7 @@ mod tests {
         let with = |code| ALL.into_iter().filter(|error| error.code() == code).collect::<Vec<_>>();
         assert_eq!(with(1007), [PeerError::InvalidUtf8, PeerError::InvalidCompression, PeerError::InvalidCloseReason]);
         assert_eq!(with(1008), [PeerError::TooManyFragments]);
-        assert_eq!(with(1009), [PeerError::MessageTooBig]);
-        assert_eq!(with(1002).len(), ALL.len() - 5);
+        assert_eq!(with(1009), [PeerError::MessageTooBig, PeerError::InflatesTooMuch]);
+        assert_eq!(with(1002).len(), ALL.len() - 6);
     }
 }

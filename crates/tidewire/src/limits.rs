@@ -26,6 +26,7 @@
 //! | option | default | the peer sees | counter |
 //! |---|---|---|---|
 //! | `max_payload_length` | 16 MiB, inflated | Close 1009; inflating stops there | `closed_payload` |
+//! | `max_inflate_ratio`, of messages that become larger than 64 KiB | 1,032 times: all that DEFLATE can do | Close 1009; inflating stops there | `closed_inflation` |
 //! | `max_fragments` | 131,072 of one message | Close 1008 | `closed_fragments` |
 //! | `max_pings_per_second` | 1,000 | Close 1008 | `closed_pings` |
 //! | `idle_timeout` | 120 s; 0: none | after a ping, the end; `close` gets 1006 | `closed_idle`* |

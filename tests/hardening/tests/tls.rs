@@ -347,3 +347,72 @@ fn row_20_an_omitted_close_notify_is_an_end_like_another() {
         }
     }
 }
+
+#[test]
+fn row_23_secure_peers_that_leave_anywhere_at_random_leave_nothing() {
+    for_each_seed(1000, |seed| {
+        let mut random = Random::new(seed);
+        let terms = random.pick(&terms()).clone();
+        let faults = if random.chance(0.5) { Faults::rough() } else { Faults::harsh() };
+        let world = World::new(seed, faults);
+        for _ in 0..random.within(1..=3) {
+            let mut client = Client::open(Tls::new(world.peer(), &terms, "localhost"), &client::Upgrade::to("/"));
+            // Somewhere in the handshake, in the request, or in what follows.
+            let moments = random.below(60);
+            world.network.run(Duration::from_secs(3600), || {
+                world.turn();
+                if random.chance(0.8) {
+                    client.step();
+                }
+                if client.is_open() && random.chance(0.3) {
+                    let size = random.below(3000);
+                    client.send_binary(&vec![7; size]);
+                }
+                random.below(moments + 1) == 0
+            });
+            let mut peer = client.into_wire().into_wire();
+            match random.below(3) {
+                0 => peer.reset(),
+                1 => drop(peer),
+                _ => {
+                    peer.shutdown();
+                    world.settle();
+                }
+            }
+        }
+        world.network.set_faults(Faults::none());
+        world.network.run(Duration::from_secs(200), || {
+            world.turn();
+            world.network.open_sockets() == 1
+        });
+        let metrics = world.server.metrics();
+        assert_eq!((metrics.opened, metrics.accepted), (metrics.ended, metrics.closed), "{metrics:?}");
+        assert_eq!((world.network.open_sockets(), world.network.buffers_lent()), (1, 0));
+    });
+}
+
+#[test]
+fn row_24_a_secure_peer_that_reads_slowly_is_left_alone_and_one_that_does_not_is_cut_off() {
+    const SIZE: usize = 60_000;
+    for terms in terms() {
+        let world = World::new(1, Faults { buffer: 1024..=1024, ..Faults::none() });
+        let mut client = world.open(&terms);
+        client.send_binary(&vec![7; SIZE]);
+        assert!(world.until(|| client.wire().wire().under_way() == 0));
+        // Ten seconds between two reads: several times the idle timeout in all, in which it says nothing.
+        for _ in 0..15 {
+            world.network.run(Duration::from_secs(10), || {
+                world.turn();
+                false
+            });
+            client.step();
+        }
+        assert!(world.network.now() > Duration::from_secs(140) && client.is_open());
+        assert_eq!(world.worker.borrow().population(), (1, 1));
+        let start = world.network.now();
+        assert!(world.until(|| world.worker.borrow().population() == (0, 0)));
+        let silent = world.network.now() - start;
+        assert!((110..=124).contains(&silent.as_secs()), "it was cut off after {silent:?}");
+        assert_eq!(world.server.metrics().closed_idle, 1);
+    }
+}

@@ -23,12 +23,18 @@ pub struct Inflater {
     at_rest: bool,
     /// Where output is made: its length is all room that there is.
     out: Vec<u8>,
+    /// How many times as large as what came a message may become.
+    ratio: u32,
+    /// How much has come of the message that is under way.
+    came: usize,
 }
 
 /// What one call of the codec makes at most, but for messages that lie whole in the input.
 const CHUNK: usize = 16 * 1024;
 /// A larger message is given away with its memory, which is not kept.
 const KEPT: usize = 64 * 1024;
+/// A message that becomes no larger than this is right, whatever it came from.
+const UNJUDGED: usize = 64 * 1024;
 /// What a sender has left out of a message, and an empty stored block behind it.
 const END: [u8; 9] = [TAIL[0], TAIL[1], TAIL[2], TAIL[3], 0x00, TAIL[0], TAIL[1], TAIL[2], TAIL[3]];
 
@@ -42,7 +48,16 @@ impl Inflater {
     /// A decompressor that uses another codec, made when it is needed, whose window must be as large as the peer's may be.
     #[must_use]
     pub const fn with_codec(make: fn() -> Box<dyn RawInflate>, takeover: bool) -> Self {
-        Self { codec: None, make, takeover, at_rest: true, out: Vec::new() }
+        Self { codec: None, make, takeover, at_rest: true, out: Vec::new(), ratio: Self::MAX_RATIO, came: 0 }
+    }
+
+    /// The most that DEFLATE can do: 258 bytes, its longest match, from 2 bits.
+    pub const MAX_RATIO: u32 = 1032;
+
+    /// Sets how many times as large as it came a message may become, if it becomes larger than 64 KiB. One that becomes larger is
+    /// [`PeerError::InflatesTooMuch`]. [`Inflater::MAX_RATIO`], which refuses nothing, until it is set.
+    pub const fn limit_ratio(&mut self, ratio: u32) {
+        self.ratio = ratio;
     }
 
     /// Lends memory to make messages in, which [`Inflater::take_room`] gives back: so that a connection's own decompressor holds none
@@ -59,7 +74,7 @@ impl Inflater {
 
     /// A new decompressor of zlib-rs for one message of the many that this one serves.
     pub(crate) fn sibling(&self) -> Box<Self> {
-        Box::new(Self::new(false))
+        Box::new(Self { ratio: self.ratio, ..Self::new(false) })
     }
 
     /// Whether messages may refer to those before them.
@@ -71,6 +86,7 @@ impl Inflater {
     /// A message whose compressed payload is all there. It is lent from this decompressor's memory unless it is large.
     pub(crate) fn message(&mut self, opcode: Opcode, payload: &[u8], max_message: usize) -> Result<Event<'_>, PeerError> {
         let mut whole = Whole { out: mem::take(&mut self.out), len: 0, valid: 0, text: opcode == Opcode::Text };
+        self.came = payload.len();
         let outcome = self.run(payload, max_message, &mut whole).and_then(|()| self.finish(&mut whole));
         if let Err(error) = outcome {
             self.reset();
@@ -94,6 +110,7 @@ impl Inflater {
 
     /// The next piece of a compressed message, which goes on.
     pub(crate) fn piece(&mut self, piece: &[u8], max_message: usize, sink: &mut impl Sink) -> Result<(), PeerError> {
+        self.came = self.came.saturating_add(piece.len());
         self.in_chunks(sink, |this, chunked| this.run(piece, max_message, chunked))
     }
 
@@ -122,17 +139,18 @@ impl Inflater {
 
     /// Decompresses all of the input.
     fn run(&mut self, mut input: &[u8], max_message: usize, place: &mut impl Place) -> Result<(), PeerError> {
+        let most = max_message.min(self.came.saturating_mul(self.ratio as usize).max(UNJUDGED));
         loop {
             // One more than is allowed, so that too much is seen; a place that is asked again has judged what it has.
-            let room = place.room(max_message.saturating_sub(place.len()).saturating_add(1))?;
+            let room = place.room(most.saturating_sub(place.len()).saturating_add(1))?;
             let size = room.len();
             let codec = self.codec.get_or_insert_with(self.make);
             let progress = codec.inflate(input, room);
             input = &input[progress.used..];
             place.filled(progress.made)?;
-            if place.len() > max_message {
+            if place.len() > most {
                 place.judge()?;
-                return Err(PeerError::MessageTooBig);
+                return Err(if most < max_message { PeerError::InflatesTooMuch } else { PeerError::MessageTooBig });
             }
             let ended = match progress.stream {
                 Stream::Open => false,
@@ -167,6 +185,7 @@ impl Inflater {
         }
         if self.takeover {
             self.at_rest = true;
+            self.came = 0;
         } else {
             self.reset();
         }
@@ -206,6 +225,7 @@ impl Inflater {
             codec.reset();
         }
         self.at_rest = true;
+        self.came = 0;
     }
 }
 

@@ -142,6 +142,8 @@ counters! {
     closed_idle,
     /// Sockets closed with 1009: a message was over `max_payload_length`.
     closed_payload,
+    /// Sockets closed with 1009: a compressed message was over `max_inflate_ratio`.
+    closed_inflation,
     /// Sockets closed with 1008: a message had more than `max_fragments`.
     closed_fragments,
     /// Sockets closed with 1008: their peer sent more than `max_pings_per_second`.

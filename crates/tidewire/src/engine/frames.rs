@@ -136,8 +136,12 @@ impl Core {
                 })
             }
         };
+        let mut inflater = inflater.unwrap_or(Inflating::No);
+        if let Inflating::Shared(inflater) | Inflating::Own(inflater) = &mut inflater {
+            inflater.limit_ratio(state.options.max_inflate_ratio);
+        }
         let receiver = std::mem::take(&mut connection.receiver);
-        Some(Reception { receiver, inflater: inflater.unwrap_or(Inflating::No), limits: state.limits })
+        Some(Reception { receiver, inflater, limits: state.limits })
     }
 
     fn end_frames(&self, id: SocketId, receiver: Receiver, inflater: Inflating, rest: Option<&[u8]>) {
@@ -206,6 +210,7 @@ impl Core {
     fn peer_error(self: &Rc<Self>, id: SocketId, error: PeerError) {
         match error {
             PeerError::MessageTooBig => return self.over(id, Limit::Payload, error.code(), error.reason()),
+            PeerError::InflatesTooMuch => return self.over(id, Limit::Inflation, error.code(), error.reason()),
             PeerError::TooManyFragments => return self.over(id, Limit::Fragments, error.code(), error.reason()),
             _ => {}
         }

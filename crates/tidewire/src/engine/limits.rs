@@ -51,6 +51,7 @@ limits! {
     Body: "max_request_body", refused_bodies, warn, "a request was answered with 413: its body is too large";
     Origin: "origins", refused_origins, warn, "an upgrade was answered with 403: its origin is not on the list";
     Payload: "max_payload_length", closed_payload, warn, "a socket was closed with 1009: its message is too large";
+    Inflation: "max_inflate_ratio", closed_inflation, warn, "a socket was closed with 1009: its message inflates too much";
     Fragments: "max_fragments", closed_fragments, warn, "a socket was closed with 1008: its message has too many fragments";
     Pings: "max_pings_per_second", closed_pings, warn, "a socket was closed with 1008: its peer sent too many pings";
     Idle: "idle_timeout", closed_idle, debug, "a silent socket was cut off";

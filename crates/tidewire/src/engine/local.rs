@@ -263,7 +263,8 @@ impl LocalSocket {
     }
 
     /// Closes with a code and a reason (RFC 6455, section 7.1.2); the close handler runs inside this call. What was sent before
-    /// still arrives, within [`close_timeout`](crate::Options::close_timeout). Closing what is closed does nothing.
+    /// still arrives as long as the peer goes on reading it ([`close_timeout`](crate::Options::close_timeout),
+    /// [`drain_timeout`](crate::Options::drain_timeout)). Closing what is closed does nothing.
     ///
     /// # Errors
     /// For a code that may not be sent (it may be 1000-1003, 1007-1014 and 3000-4999), and a reason over 123 bytes of UTF-8;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tidewire_proto::Limits;
+use tidewire_proto::deflate::Inflater;
 use tidewire_proto::extension::{Agreement, Policy};
 
 use super::compression::Compression;
@@ -29,6 +30,11 @@ pub struct Options {
     pub max_payload_length: usize,
     /// The most fragments of one message. Over it: close 1008. Default 131,072.
     pub max_fragments: u32,
+    /// How many times as large as it came a compressed message may become, if it becomes larger than 64 KiB. Over it: close 1009,
+    /// and inflating stops there. Default 1,032: the most that DEFLATE can do, so it refuses nothing until it is set lower. (Blank
+    /// pictures and text that repeats itself are honest, and come to that. With 100, a peer has to send 160 KB to have 16 MiB
+    /// made.)
+    pub max_inflate_ratio: u32,
     /// How long a WebSocket may be silent; zero: for ever. Over it: the connection is cut off, with 1006 for `close`. Only
     /// inbound traffic counts; and while messages wait for the peer (backpressure), that it takes some, because until it has
     /// read them it cannot answer a ping (Bun: the same). Default 120 s (Bun: `idleTimeout`, the same, but at most 960 s).
@@ -107,6 +113,7 @@ impl Default for Options {
         Self {
             max_payload_length: Limits::DEFAULT_MAX_MESSAGE,
             max_fragments: Limits::DEFAULT_MAX_FRAGMENTS,
+            max_inflate_ratio: Inflater::MAX_RATIO,
             idle_timeout: Duration::from_secs(120),
             backpressure_limit: 1024 * 1024,
             close_on_backpressure_limit: false,

@@ -184,8 +184,8 @@ impl<T: 'static> Builder<T> {
         self
     }
 
-    /// How long a WebSocket may be silent, rounded up to whole seconds; zero: for ever. Only what it sends counts. Then it is
-    /// cut off, with 1006 for `close`. Default 120 s.
+    /// How long a WebSocket may be silent, rounded up to whole seconds; zero: for ever. What it sends counts; and, while messages
+    /// wait for it, what it takes of them. Then it is cut off, with 1006 for `close`. Default 120 s.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.options.idle_timeout = timeout;
         self

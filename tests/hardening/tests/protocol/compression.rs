@@ -74,6 +74,64 @@ fn row_04_six_megabytes_that_inflate_to_a_gigabyte_stop_at_the_limit() {
 }
 
 #[test]
+fn row_04_what_inflates_more_than_it_may_is_known_where_it_does() {
+    let limits = Limits::default();
+    let blank = zlib(9, &vec![0; 1 << 20]);
+    let text: Vec<u8> = (0..1_u32 << 18).flat_map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    let (little, dense) = (zlib(9, &[0; 64 * 1024]), zlib(1, &text));
+    for takeover in [false, true] {
+        for count in [1, 3] {
+            for size in [usize::MAX, 100] {
+                let give = |ratio: u32, message: &[u8]| {
+                    let (mut receiver, mut inflater, mut outcome) =
+                        (Receiver::new(Role::Client), Inflater::new(takeover), Ok(None));
+                    inflater.limit_ratio(ratio);
+                    for piece in frames(BINARY, message, count).chunks_mut(size) {
+                        let mut at = 0;
+                        while at < piece.len() && outcome == Ok(None) {
+                            let next = receiver.next_with(&limits, &mut inflater, piece, &mut at);
+                            outcome = next.map(|event| event.map(|event| matches!(event, Event::Binary(_))));
+                        }
+                    }
+                    outcome
+                };
+                assert_eq!(give(100, &blank), Err(PeerError::InflatesTooMuch), "in {count} frames by {size}");
+                assert_eq!(give(Inflater::MAX_RATIO, &blank), Ok(Some(true)), "as DEFLATE can do it");
+                assert_eq!(give(1, &little), Ok(Some(true)), "what becomes no larger than 64 KiB");
+                assert_eq!(give(2, &dense), Ok(Some(true)), "what is dense");
+            }
+        }
+    }
+    // What came of one message is no excuse for the next, though they share a context.
+    let mut theirs = Compress::new(Compression::new(6), false);
+    let mut packed = |payload: &[u8]| {
+        let mut out = vec![0; payload.len() + 1000];
+        let before = theirs.total_out();
+        theirs.compress(payload, &mut out, FlushCompress::Sync).expect("zlib compresses");
+        out.truncate((theirs.total_out() - before) as usize - TAIL.len());
+        frames(BINARY, &out, 3)
+    };
+    let (first, next) = (packed(&text), packed(&vec![0; 1 << 20]));
+    let (mut receiver, mut inflater) = (Receiver::new(Role::Client), Inflater::new(true));
+    inflater.limit_ratio(100);
+    let mut give = |mut wire: Vec<u8>| {
+        let event = receiver.next_with(&limits, &mut inflater, &mut wire, &mut 0);
+        event.map(|event| event.is_some())
+    };
+    assert_eq!((give(first), give(next)), (Ok(true), Err(PeerError::InflatesTooMuch)));
+    // It stops there: what was asked for is not what the message would have become.
+    let mut wire = frames(BINARY, &blank, 1);
+    let cost = measure(|| {
+        let mut inflater = Inflater::new(true);
+        inflater.limit_ratio(64);
+        let outcome =
+            Receiver::new(Role::Client).next_with(&limits, &mut inflater, &mut wire, &mut 0).map(|event| event.is_some());
+        assert_eq!((outcome, PeerError::InflatesTooMuch.code()), (Err(PeerError::InflatesTooMuch), 1009));
+    });
+    assert!(cost.bytes_max < 400 * 1024, "{cost:?}");
+}
+
+#[test]
 fn row_04_more_than_any_message_could_be_compressed_to_is_refused_by_its_head() {
     let limits = Limits { max_message: 1000, ..Limits::default() };
     let wire = head(Role::Client, FIN | RSV1 | BINARY, 5000);
