@@ -11,7 +11,7 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tidewire::tls::{Certificate, Tls};
-use tidewire::{Builder, Server};
+use tidewire::{Builder, Compressor, Server};
 use tracing_subscriber::EnvFilter;
 
 /// Flags of every server.
@@ -36,9 +36,11 @@ pub struct Flags {
     /// The key of the certificate, in PEM or DER
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Vec<PathBuf>,
-    /// Compress messages, where the client can (permessage-deflate)
-    #[arg(long)]
-    compress: bool,
+    /// Compress messages, where the client can (permessage-deflate): with one compressor for all sockets, or, where it is
+    /// "dedicated" or a size from "3KB" to "256KB", with one for each, which remembers earlier messages
+    #[arg(long, value_name = "COMPRESSOR", num_args = 0..=1, require_equals = true)]
+    #[arg(default_value = "disable", default_missing_value = "shared", hide_default_value = true)]
+    compress: Compressor,
 }
 
 /// The certificates of the command line, each with its key.

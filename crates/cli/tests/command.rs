@@ -116,6 +116,29 @@ fn echo_says_where_it_listens_and_echoes_text_and_binary() {
 }
 
 #[test]
+fn what_is_compressed_and_by_whom_is_said_with_one_flag() {
+    let alone = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    let small = "permessage-deflate; server_max_window_bits=10; client_max_window_bits=10";
+    for (flag, answer) in [
+        (&[][..], None),
+        (&["--compress"], Some(alone)),
+        (&["--compress=shared"], Some(alone)),
+        (&["--compress=dedicated"], Some("permessage-deflate")),
+        (&["--compress=8KB"], Some(small)),
+    ] {
+        let server = Process::start(&[&["echo", "--host", "127.0.0.1", "--port", "0"], flag].concat());
+        let mut client = Client::connect_with(server.address, &Upgrade::to("/").deflate("; client_max_window_bits"));
+        assert_eq!(client.response().unwrap().header("sec-websocket-extensions"), answer, "{flag:?}");
+        let long = "all the same ".repeat(100);
+        client.send_text(&long);
+        assert_eq!(client.next_message(), text(&long));
+    }
+    let output = command(&["echo", "--port", "0", "--compress=lots"]).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("\"lots\" is no compressor"), "{error}");
+}
+
+#[test]
 fn chat_serves_its_page_and_its_room_at_any_path() {
     for workers in ["1", "4"] {
         let server = Process::start(&["chat", "--host", "127.0.0.1", "--port", "0", "--workers", workers]);
