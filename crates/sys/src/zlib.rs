@@ -47,6 +47,10 @@ const SIZE: i32 = size_of::<z_stream>() as i32;
 #[derive(Debug)]
 pub struct Compressor(Stream);
 
+// SAFETY: zlib keeps no state of a stream's outside of that stream and of what it has allocated for it, which nobody else points to;
+// it may be used from any thread, by one at a time.
+unsafe impl Send for Compressor {}
+
 impl Compressor {
     /// A compressor with a level of 1 (fast) to 9 (small), a window of 2^`window_bits` bytes (9 to 15), and a memory level of 1 to 9.
     /// `None` when a value is out of its range, or there is no memory.
@@ -89,6 +93,9 @@ impl Drop for Compressor {
 /// A decompressor.
 #[derive(Debug)]
 pub struct Decompressor(Stream);
+
+// SAFETY: as of a compressor.
+unsafe impl Send for Decompressor {}
 
 impl Decompressor {
     /// A decompressor with a window of 2^`window_bits` bytes (8 to 15), which is allocated when it is needed. `None` when the

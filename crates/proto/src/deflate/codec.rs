@@ -28,7 +28,7 @@ pub enum Stream {
 }
 
 /// A raw DEFLATE compressor (RFC 1951, without header or checksum).
-pub trait RawDeflate {
+pub trait RawDeflate: Send {
     /// Begins a new stream, which refers to nothing before it.
     fn reset(&mut self);
 
@@ -38,7 +38,7 @@ pub trait RawDeflate {
 }
 
 /// A raw DEFLATE decompressor with a window of 2^15 bytes, or of as many as the peer has promised.
-pub trait RawInflate {
+pub trait RawInflate: Send {
     /// Begins a new stream.
     fn reset(&mut self);
 

@@ -79,6 +79,9 @@ pub enum ClientError {
     /// A header, a subprotocol or the path cannot be sent, or TLS cannot be spoken as it was told to.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// The connection could not be opened. (A [`Client`]'s `error` handler is told this instead.)
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The worker failed, or could not be set up.
     #[error(transparent)]
     Worker(#[from] WorkerError),

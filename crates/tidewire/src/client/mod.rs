@@ -22,7 +22,12 @@
 //! ```
 
 mod builder;
+#[cfg(feature = "tokio")]
+mod websocket;
 
 pub use crate::engine::dialing::url::UrlError;
+#[cfg(feature = "tokio")]
+pub use websocket::{WebSocket, WebSocketError};
+
 pub use crate::engine::{Answer, ConnectError, Dial, DialError, Proxy};
 pub use builder::{Client, ClientError};

@@ -5,6 +5,7 @@
 
 mod handshake;
 mod secure;
+mod stream;
 mod ways;
 
 use std::cell::RefCell;

@@ -73,10 +73,16 @@ use super::state::State;
 use super::table::SocketId;
 use super::transport::{Received, Then};
 
-use conversation::{Conversation, Opened};
+pub(crate) use conversation::{Conversation, Opened};
+#[cfg(feature = "tokio")]
+pub(crate) use dial::Destination;
 pub use dial::Dial;
 pub use error::{Answer, ConnectError, DialError};
 pub use proxy::Proxy;
+#[cfg(feature = "tokio")]
+pub(crate) use race::STAGGER;
+#[cfg(feature = "tokio")]
+pub(crate) use resolve::interleave;
 
 use race::Race;
 
