@@ -31,10 +31,13 @@ function kept(data) {
   return reading;
 }
 
+/** How many bytes of `owner` wait. */
+const waiting = (owner) => (waits(owner) ? lines.get(owner).waiting : 0);
+
 /** Has `act` called with the data once it can be. Gives the length, as Bun's calls do, or 0 for what is dropped. */
-function later(owner, data, act) {
+function later(owner, data, act, limit = LIMIT) {
   const line = lines.get(owner) ?? begin(owner);
-  if (line.closes || line.waiting > LIMIT) return 0;
+  if (line.closes || line.waiting > limit) return 0;
   const size = length(data);
   line.waiting += size;
   line.steps.push({ data: kept(data), size, act });
@@ -69,4 +72,4 @@ async function run(owner, line) {
   lines.delete(owner);
 }
 
-module.exports = { waits, closes, later, last };
+module.exports = { length, waits, waiting, closes, later, last };

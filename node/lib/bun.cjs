@@ -6,6 +6,8 @@ const { pathToFileURL } = require("node:url");
 const tidewire = require("./index.cjs");
 
 globalThis.Bun ??= tidewire;
+// Where Node.js has none (before 22), or no events for it.
+for (const name of ["WebSocket", "CloseEvent", "ErrorEvent", "MessageEvent"]) globalThis[name] ??= tidewire[name];
 
 const IMPORTED = pathToFileURL(require.resolve("./index.mjs")).href;
 const REQUIRED = pathToFileURL(require.resolve("./index.cjs")).href;

@@ -11,9 +11,10 @@ function source(value, name) {
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   if (value instanceof ArrayBuffer) return new Uint8Array(value);
   const file = value instanceof Blob ? ": there is no file object of Bun's on Node.js; read it with fs.readFileSync" : "";
-  throw new TypeError(`serve: ${name} must be PEM or DER (a string, Buffer or Uint8Array), or an array of these, not ${kind(value)}${file}`);
+  throw new TypeError(`${name} must be PEM or DER (a string, Buffer or Uint8Array), or an array of these, not ${kind(value)}${file}`);
 }
 
+/** Those of one option; `prefix` goes before its name in errors. */
 function sources(given, prefix, name) {
   const value = given[name] ?? [];
   return (Array.isArray(value) ? value : [value]).map((one) => source(one, prefix + name));
@@ -21,7 +22,7 @@ function sources(given, prefix, name) {
 
 function string(given, prefix, name) {
   const value = given[name] ?? undefined;
-  if (value !== undefined && typeof value !== "string") throw new TypeError(`serve: ${prefix}${name} must be a string, not ${kind(value)}`);
+  if (value !== undefined && typeof value !== "string") throw new TypeError(`${prefix}${name} must be a string, not ${kind(value)}`);
   return value || undefined;
 }
 
@@ -30,21 +31,21 @@ const lines = (list) => Buffer.concat(list.flatMap((part) => [part, Buffer.from(
 /** The certificates of one entry, each with its key. */
 function certificates(given, prefix) {
   if (given === null || typeof given !== "object") {
-    throw new TypeError(`serve: ${prefix.slice(0, -1)} must be an object {key, cert, ...}, not ${kind(given)}`);
+    throw new TypeError(`${prefix.slice(0, -1)} must be an object {key, cert, ...}, not ${kind(given)}`);
   }
   for (const name of FILES) {
     if (given[name] !== undefined) {
-      throw new TypeError(`serve: ${prefix}${name} is not supported: give what is in the file as ${prefix}${name.replace("File", "")}`);
+      throw new TypeError(`${prefix}${name} is not supported: give what is in the file as ${name.replace("File", "")}`);
     }
   }
   const [certs, keys] = [sources(given, prefix, "cert"), sources(given, prefix, "key")];
   for (const [name, list] of [["cert", certs], ["key", keys]]) {
-    if (list.length === 0) throw new TypeError(`serve: ${prefix}${name} is missing: a server needs a certificate and its key`);
+    if (list.length === 0) throw new TypeError(`${prefix}${name} is missing: a server needs a certificate and its key`);
   }
   // One key: the certificates are its chain. Several: each has one.
   const chains = keys.length === 1 ? [certs.length === 1 ? certs[0] : lines(certs)] : certs;
   if (chains.length !== keys.length) {
-    throw new TypeError(`serve: ${prefix}key has ${keys.length} entries and ${prefix}cert ${certs.length}: each key needs its certificate`);
+    throw new TypeError(`${prefix}key has ${keys.length} entries and ${prefix}cert ${certs.length}: each key needs its certificate`);
   }
   const passphrase = string(given, prefix, "passphrase");
   const serverName = string(given, prefix, "serverName");
@@ -57,8 +58,8 @@ function common(entries, prefixes, name, fallback) {
   entries.forEach((given, place) => {
     const value = given[name] ?? undefined;
     if (value === undefined) return;
-    if (typeof value !== "boolean") throw new TypeError(`serve: ${prefixes[place]}${name} must be true or false, not ${kind(value)}`);
-    if (found !== undefined && found !== value) throw new TypeError(`serve: ${prefixes[place]}${name} must be the same in all entries of tls`);
+    if (typeof value !== "boolean") throw new TypeError(`${prefixes[place]}${name} must be true or false, not ${kind(value)}`);
+    if (found !== undefined && found !== value) throw new TypeError(`${prefixes[place]}${name} must be the same in all entries of tls`);
     found = value;
   });
   return found ?? fallback;
@@ -68,7 +69,7 @@ function common(entries, prefixes, name, fallback) {
 function tls(value) {
   if (value === undefined || value === null || value === false || (Array.isArray(value) && value.length === 0)) return undefined;
   const entries = Array.isArray(value) ? value : [value];
-  const prefixes = entries.map((_, place) => (Array.isArray(value) ? `tls[${place}].` : "tls."));
+  const prefixes = entries.map((_, place) => (Array.isArray(value) ? `serve: tls[${place}].` : "serve: tls."));
   const result = {
     certificates: entries.flatMap((given, place) => certificates(given, prefixes[place])),
     ca: entries.flatMap((given, place) => sources(given, prefixes[place], "ca")),
@@ -81,4 +82,4 @@ function tls(value) {
   return result;
 }
 
-module.exports = { tls };
+module.exports = { tls, sources, string, lines };

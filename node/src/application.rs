@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use http::request::Parts;
-use tidewire::engine::{Application, LocalSocket, LocalWorker};
+use tidewire::engine::{Application, ConnectError, LocalSocket, LocalWorker};
 use tidewire::http::{RequestBody, Responder};
 use tidewire::{Message, Request};
 
@@ -44,41 +44,45 @@ pub struct JsApplication {
     calling: Cell<bool>,
 }
 
-/// JavaScript's side; each takes the number of the socket's seat, or of the request, first.
+/// JavaScript's side, of a server or of clients; each takes the number of the socket's seat, or of the request, first. What is
+/// missing is not called.
 pub struct Callbacks {
-    pub fetch: Function,
+    pub fetch: Option<Function>,
     /// A piece of a request's body: a Buffer, undefined at its end, or a string that says what went wrong.
-    pub body: Function,
+    pub body: Option<Function>,
     /// A response's body: `true`, there is room for more; `false`, nobody takes more.
-    pub room: Function,
+    pub room: Option<Function>,
     /// A watched request is done with; `true`: its peer has left before.
-    pub gone: Function,
+    pub gone: Option<Function>,
     pub open: Function,
     pub message: Function,
-    pub drain: Function,
+    pub drain: Option<Function>,
     pub close: Function,
     pub ping: Function,
     pub pong: Function,
-    pub stopped: Function,
+    pub stopped: Option<Function>,
+    /// A client's connection could not be opened, or its server broke the protocol; `close` follows.
+    pub failed: Option<Function>,
     /// Runs what waits for the end of a handler.
     pub ticks: Function,
 }
 
 impl Callbacks {
-    /// Takes the functions from an object; `None` when one is missing.
+    /// Takes the functions from an object; `None` when one is missing that nobody can do without.
     pub fn from(env: Env, object: Value) -> Option<Self> {
         Some(Self {
-            fetch: object.function(env, "fetch")?,
-            body: object.function(env, "body")?,
-            room: object.function(env, "room")?,
-            gone: object.function(env, "gone")?,
+            fetch: object.function(env, "fetch"),
+            body: object.function(env, "body"),
+            room: object.function(env, "room"),
+            gone: object.function(env, "gone"),
             open: object.function(env, "open")?,
             message: object.function(env, "message")?,
-            drain: object.function(env, "drain")?,
+            drain: object.function(env, "drain"),
             close: object.function(env, "close")?,
             ping: object.function(env, "ping")?,
             pong: object.function(env, "pong")?,
-            stopped: object.function(env, "stopped")?,
+            stopped: object.function(env, "stopped"),
+            failed: object.function(env, "failed"),
             ticks: object.function(env, "ticks")?,
         })
     }
@@ -114,15 +118,17 @@ impl JsApplication {
     }
 
     pub fn stopped(&self) {
-        self.event(|callbacks| &callbacks.stopped, |_| [] as [Value; 0]);
+        self.event(|callbacks| callbacks.stopped.as_ref(), |_| [] as [Value; 0]);
     }
 
     /// One event, in a scope of its own.
-    fn event<const N: usize>(&self, which: impl Fn(&Callbacks) -> &Function, arguments: impl FnOnce(Env) -> [Value; N]) {
-        if let Some(callbacks) = &*self.callbacks.borrow() {
+    fn event<const N: usize>(&self, which: impl Fn(&Callbacks) -> Option<&Function>, arguments: impl FnOnce(Env) -> [Value; N]) {
+        if let Some(callbacks) = &*self.callbacks.borrow()
+            && let Some(function) = which(callbacks)
+        {
             let inner = self.calling.replace(true);
             self.env.scope(|| {
-                which(callbacks).call(&arguments(self.env));
+                function.call(&arguments(self.env));
                 if self.run_ticks.get() && !inner {
                     callbacks.ticks.call(&[]);
                 }
@@ -137,9 +143,15 @@ impl JsApplication {
     }
 
     /// An event with bytes: JavaScript is told how many there are. Small ones are in the slab, others it asks for with `fill`.
-    fn event_of_bytes(&self, which: impl Fn(&Callbacks) -> &Function, seat: u32, bytes: &[u8]) {
+    fn event_of_bytes(&self, which: impl Fn(&Callbacks) -> Option<&Function>, seat: u32, bytes: &[u8]) {
         let event = || self.event(which, |env| [env.uint(seat), env.number(bytes.len() as f64)]);
         if bytes.len() <= SMALL && self.slab.write(bytes) { event() } else { self.slab.lend(bytes, event) }
+    }
+
+    fn failed(&self, socket: &LocalSocket, problem: &str, code: &str) {
+        let seat = self.seat(socket);
+        let arguments = |env: Env| [env.uint(seat), env.string(problem), env.string(code)];
+        self.event(|callbacks| callbacks.failed.as_ref(), arguments);
     }
 
     /// JavaScript reads a request's body itself: it is kept, also when the request has been answered. Whether there is one.
@@ -162,7 +174,7 @@ impl JsApplication {
                 Piece::End => env.undefined(),
                 Piece::Broken(why) => env.string(why),
             };
-            this.event(|callbacks| &callbacks.body, |env| [env.uint(number), value(env)]);
+            this.event(|callbacks| callbacks.body.as_ref(), |env| [env.uint(number), value(env)]);
         });
     }
 
@@ -172,7 +184,7 @@ impl JsApplication {
         let (Some(gone), this) = (gone, self.clone()) else { return false };
         worker.spawn(async move {
             let left = gone.await;
-            this.event(|callbacks| &callbacks.gone, |env| [env.uint(number), env.boolean(left)]);
+            this.event(|callbacks| callbacks.gone.as_ref(), |env| [env.uint(number), env.boolean(left)]);
         });
         true
     }
@@ -184,7 +196,7 @@ impl JsApplication {
                 Notice::Room(number) => (number, true),
                 Notice::Cancelled(number) => (number, false),
             };
-            self.event(|callbacks| &callbacks.room, |env| [env.uint(number), env.boolean(room)]);
+            self.event(|callbacks| callbacks.room.as_ref(), |env| [env.uint(number), env.boolean(room)]);
         }
     }
 }
@@ -197,7 +209,7 @@ impl Application for JsApplication {
         let peer = responder.peer_address();
         let has_body = !http_body::Body::is_end_stream(&body);
         self.event(
-            |callbacks| &callbacks.fetch,
+            |callbacks| callbacks.fetch.as_ref(),
             |env| {
                 // What JavaScript sees is taken before the request is put where JavaScript can answer it.
                 let headers = parts.headers.iter().flat_map(|(name, value)| [name.as_str().to_owned(), latin1(value.as_bytes())]);
@@ -220,43 +232,59 @@ impl Application for JsApplication {
     fn open(&self, socket: &LocalSocket) {
         let seat = self.seat(socket);
         self.seats.take(seat, socket);
-        let peer = socket.peer_address();
-        self.event(
-            |callbacks| &callbacks.open,
-            |env| {
-                let address = peer.map_or_else(String::new, |peer| peer.ip().to_string());
-                [env.uint(seat), env.string(&address)]
-            },
-        );
+        // A client's is told what the server chose, a server's where the peer is.
+        let (first, second) = match socket.answer() {
+            Some(answer) => (answer.protocol.clone().unwrap_or_default(), answer.extensions().to_owned()),
+            None => (socket.peer_address().map_or_else(String::new, |peer| peer.ip().to_string()), String::new()),
+        };
+        self.event(|callbacks| Some(&callbacks.open), |env| [env.uint(seat), env.string(&first), env.string(&second)]);
+    }
+
+    fn connect_failed(&self, socket: &LocalSocket, error: &ConnectError) {
+        self.failed(socket, &error.to_string(), error.code());
+    }
+
+    fn peer_failed(&self, socket: &LocalSocket, code: u16, reason: &str) {
+        self.failed(socket, reason, protocol_error(code));
     }
 
     fn message(&self, socket: &LocalSocket, message: Message<'_>) {
         let seat = self.seat(socket);
         match message {
-            Message::Text(text) => self.event(|callbacks| &callbacks.message, |env| [env.uint(seat), env.string(&text)]),
-            Message::Binary(bytes) => self.event_of_bytes(|callbacks| &callbacks.message, seat, &bytes),
+            Message::Text(text) => self.event(|callbacks| Some(&callbacks.message), |env| [env.uint(seat), env.string(&text)]),
+            Message::Binary(bytes) => self.event_of_bytes(|callbacks| Some(&callbacks.message), seat, &bytes),
         }
     }
 
     fn drain(&self, socket: &LocalSocket) {
         let seat = self.seat(socket);
-        self.event(|callbacks| &callbacks.drain, |env| [env.uint(seat)]);
+        self.event(|callbacks| callbacks.drain.as_ref(), |env| [env.uint(seat)]);
     }
 
     fn close(&self, socket: &LocalSocket, code: u16, reason: &str) {
         let seat = self.seat(socket);
         self.seats.leave(seat);
-        self.event(|callbacks| &callbacks.close, |env| [env.uint(seat), env.uint(u32::from(code)), env.string(reason)]);
+        self.event(|callbacks| Some(&callbacks.close), |env| [env.uint(seat), env.uint(u32::from(code)), env.string(reason)]);
     }
 
     fn ping(&self, socket: &LocalSocket, data: &[u8]) {
         let seat = self.seat(socket);
-        self.event_of_bytes(|callbacks| &callbacks.ping, seat, data);
+        self.event_of_bytes(|callbacks| Some(&callbacks.ping), seat, data);
     }
 
     fn pong(&self, socket: &LocalSocket, data: &[u8]) {
         let seat = self.seat(socket);
-        self.event_of_bytes(|callbacks| &callbacks.pong, seat, data);
+        self.event_of_bytes(|callbacks| Some(&callbacks.pong), seat, data);
+    }
+}
+
+/// The names that npm's `ws` and Bun have for what a server did wrong.
+fn protocol_error(code: u16) -> &'static str {
+    match code {
+        1007 => "WS_ERR_INVALID_UTF8",
+        1008 => "WS_ERR_TOO_MANY_BUFFERED_PARTS",
+        1009 => "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH",
+        _ => "WS_ERR_PROTOCOL",
     }
 }
 

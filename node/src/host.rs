@@ -1,10 +1,10 @@
-//! One server on Node's thread: its worker, what turns it, and its end.
+//! One server, or all clients, on Node's thread: the worker, what turns it, and its end.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidewire::engine::{Group, LocalWorker, Options, Worker};
+use tidewire::engine::{Dial, DialError, Group, LocalSocket, LocalWorker, Options, Worker};
 use tidewire::sys::{Endpoint, Io, ListenOptions, Readiness};
 use tidewire::tls::Tls;
 
@@ -12,6 +12,7 @@ use crate::application::JsApplication;
 use crate::driver::Driver;
 use crate::napi::Env;
 use crate::options;
+use crate::seats::Seat;
 
 pub struct Host {
     env: Env,
@@ -20,7 +21,8 @@ pub struct Host {
     pub local: LocalWorker,
     pub group: Group,
     pub application: Rc<JsApplication>,
-    pub endpoint: Endpoint,
+    /// Where it listens; clients do not.
+    pub endpoint: Option<Endpoint>,
     driver: RefCell<Option<Driver>>,
     /// A doorbell was rung since the last turn.
     rung: Cell<bool>,
@@ -29,6 +31,13 @@ pub struct Host {
 }
 
 impl Host {
+    /// Puts a worker on the loop for connections that this side begins. It keeps no process alive by itself.
+    pub fn clients(env: Env, options: Options, application: Rc<JsApplication>) -> Result<Rc<Self>, String> {
+        let host = Self::start(env, options, application, |_| Ok(None))?;
+        host.keep_alive(false);
+        Ok(host)
+    }
+
     /// Opens a server and puts it on the loop.
     pub fn open(
         env: Env,
@@ -38,17 +47,29 @@ impl Host {
         tls: Option<&Tls>,
         application: Rc<JsApplication>,
     ) -> Result<Rc<Self>, String> {
+        Self::start(env, options, application, |worker| {
+            if let Some(tls) = tls {
+                worker.secure(tls).map_err(|error| options::tls_error(&error))?;
+            }
+            let endpoint = worker.listen(endpoint, listen).map_err(|error| match error.kind() {
+                std::io::ErrorKind::AddrInUse => format!("Failed to start server. Is {endpoint} in use?"),
+                _ => format!("cannot listen on {endpoint}: {error}"),
+            })?;
+            Ok(Some(endpoint))
+        })
+    }
+
+    fn start(
+        env: Env,
+        options: Options,
+        application: Rc<JsApplication>,
+        prepare: impl FnOnce(&mut Worker) -> Result<Option<Endpoint>, String>,
+    ) -> Result<Rc<Self>, String> {
         let io = Readiness::new().map_err(|error| format!("the system gives no poller: {error}"))?;
         let waker = io.waker();
         let group = Group::new(vec![waker.clone()]);
         let mut worker = Worker::new(Box::new(io), &group, 0, options, application.clone());
-        if let Some(tls) = tls {
-            worker.secure(tls).map_err(|error| options::tls_error(&error))?;
-        }
-        let endpoint = worker.listen(endpoint, listen).map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => format!("Failed to start server. Is {endpoint} in use?"),
-            _ => format!("cannot listen on {endpoint}: {error}"),
-        })?;
+        let endpoint = prepare(&mut worker)?;
         let descriptor = worker.descriptor().ok_or("this system has no poller that a foreign loop can watch")?;
         let local = worker.handle();
         let worker = RefCell::new(Some(worker));
@@ -57,6 +78,15 @@ impl Host {
         let driver = Driver::attach(env, &host, descriptor, waker)?;
         *host.driver.borrow_mut() = Some(driver);
         Ok(host)
+    }
+
+    /// Begins a connection. What it waits for may be due before the loop knows.
+    pub fn connect(&self, dial: &Dial, seat: Rc<Seat>) -> Result<LocalSocket, DialError> {
+        let socket = self.local.connect(dial, self.application.clone(), Some(seat))?;
+        if let Some(driver) = &*self.driver.borrow() {
+            driver.soon();
+        }
+        Ok(socket)
     }
 
     /// Lets the worker do what is due. Called by the loop, with no JavaScript on the stack.

@@ -347,6 +347,11 @@ impl Value {
         number
     }
 
+    /// Whether it is `undefined`.
+    pub fn is_undefined(self, env: Env) -> bool {
+        self.kind(env) == sys::ValueType::napi_undefined
+    }
+
     /// Whether it is `true`.
     pub fn is_true(self, env: Env) -> bool {
         let mut is = false;

@@ -32,6 +32,20 @@ pub fn limits(env: Env, object: Value) -> Result<Options, String> {
     })
 }
 
+/// Reads the limits of clients, `{maxPayloadLength, connectTimeout, closeTimeout}`. What is sent waits for as long as it must and
+/// a silent server stays: so says the standard.
+pub fn client_limits(env: Env, object: Value) -> Options {
+    let number = |name| object.property(env, name).as_f64(env);
+    Options {
+        max_payload_length: number("maxPayloadLength") as usize,
+        connect_timeout: Duration::from_secs_f64(number("connectTimeout")),
+        close_timeout: Duration::from_secs_f64(number("closeTimeout")),
+        backpressure_limit: usize::MAX,
+        idle_timeout: Duration::ZERO,
+        ..Options::default()
+    }
+}
+
 /// Reads what lib/tls.cjs has made of `tls`: `{certificates: [{cert, key, passphrase, serverName}], ca: [..], requestCert,
 /// rejectUnauthorized}`; `None` when there is none.
 pub fn tls(env: Env, object: Value) -> Option<Tls> {

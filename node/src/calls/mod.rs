@@ -1,5 +1,6 @@
 //! What JavaScript calls. Arguments have been shaped there; what is checked here is what only the engine knows.
 
+mod clients;
 mod requests;
 mod server;
 mod sockets;
@@ -40,6 +41,7 @@ impl Addon {
 
     /// Gives a host a number.
     fn keep(&self, host: Rc<Host>) -> u32 {
+        self.tell.set(self.tell.get() || host.must_be_told());
         let number = self.next_host.get();
         self.next_host.set(number.wrapping_add(1));
         self.hosts.borrow_mut().insert(number, host);
@@ -50,8 +52,9 @@ impl Addon {
 /// Gives the module its functions.
 pub fn register(env: Env, exports: Value) {
     env.set_instance(Addon::default());
-    let own: [(&str, Callback); 3] = [("share", share), ("fill", fill), ("fatal", fatal)];
-    for (name, function) in own.iter().chain(server::FUNCTIONS).chain(requests::FUNCTIONS).chain(sockets::FUNCTIONS) {
+    let own: &[(&str, Callback)] = &[("share", share), ("fill", fill), ("fatal", fatal)];
+    let all = [own, server::FUNCTIONS, requests::FUNCTIONS, sockets::FUNCTIONS, clients::FUNCTIONS];
+    for (name, function) in all.into_iter().flatten() {
         env.define(exports, name, *function);
     }
 }

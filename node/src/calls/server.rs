@@ -46,10 +46,7 @@ native!(
         let addon = env.instance::<Addon>()?;
         let application = JsApplication::new(env, callbacks, addon.seats.clone(), addon.slab.get()?.clone());
         match Host::open(env, &endpoint, &listen, options, tls.as_ref(), application) {
-            Ok(host) => {
-                addon.tell.set(addon.tell.get() || host.must_be_told());
-                Some(env.uint(addon.keep(host)))
-            }
+            Ok(host) => Some(env.uint(addon.keep(host))),
             Err(why) => {
                 env.throw("Error", &why);
                 None
@@ -95,8 +92,8 @@ native!(
     port,
     1,
     |env, [server]| match host(env, server)?.endpoint {
-        Endpoint::Tcp(address) => Some(env.uint(u32::from(address.port()))),
-        Endpoint::Unix(_) => None,
+        Some(Endpoint::Tcp(address)) => Some(env.uint(u32::from(address.port()))),
+        _ => None,
     }
 );
 

@@ -54,6 +54,11 @@ pub trait Application {
     fn connect_failed(&self, socket: &LocalSocket, error: &ConnectError) {
         let _ = (socket, error);
     }
+    /// The server of a connection that this side began has broken the protocol: with which close code, and how. `close` follows,
+    /// with the same. (A server is told in `close` alone, with 1006 and the reason, as in Bun.)
+    fn peer_failed(&self, socket: &LocalSocket, code: u16, reason: &str) {
+        let _ = (socket, code, reason);
+    }
     /// A request was upgraded (called inside the upgrade), or a connection that this side began has opened.
     fn open(&self, socket: &LocalSocket) {
         let _ = socket;

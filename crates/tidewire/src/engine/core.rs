@@ -148,6 +148,9 @@ impl Core {
             self.counters.lost.add(1);
         }
         self.counters.close_codes.count(code);
+        if report == Report::Failed && client {
+            self.application_of(&socket).peer_failed(&socket, code, reason);
+        }
         self.application_of(&socket).close(&socket, code, reason);
     }
 

@@ -283,6 +283,12 @@ impl LocalSocket {
         Ok(())
     }
 
+    /// As [`close`](Self::close), with a Close that has no code and no reason: both sides are told 1005 (RFC 6455, section
+    /// 7.1.5). It is what `close()` of a browser's WebSocket sends when it is given nothing.
+    pub fn close_without_code(&self) {
+        self.core.happen(self.id, Happening::LocalClose, 1005, "");
+    }
+
     /// Cuts the connection off, without a Close, and drops what is queued; the close handler runs inside this call, with 1006.
     pub fn terminate(&self) {
         self.core.happen(self.id, Happening::LocalTerminate, 1006, "");

@@ -277,7 +277,7 @@ impl State {
         let Some(connection) = self.table.find_mut(id) else { return };
         let code = match close {
             CloseFrame::No => return,
-            CloseFrame::Echo if code == 1005 => None,
+            _ if code == 1005 => None,
             _ => Some(code),
         };
         // A reason of ours is echoed by nobody: the answer to a Close carries its code only.
