@@ -24,6 +24,8 @@
 
 /// <reference types="node" />
 
+export * from "./client";
+
 type MaybePromise<T> = T | Promise<T>;
 
 /** What a Headers object can be made of. */

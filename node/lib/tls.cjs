@@ -35,7 +35,7 @@ function certificates(given, prefix) {
   }
   for (const name of FILES) {
     if (given[name] !== undefined) {
-      throw new TypeError(`${prefix}${name} is not supported: give what is in the file as ${name.replace("File", "")}`);
+      throw new TypeError(`${prefix}${name} is not supported: give what is in the file as ${(prefix + name).replace(/^\w+: |File$/g, "")}`);
     }
   }
   const [certs, keys] = [sources(given, prefix, "cert"), sources(given, prefix, "key")];
@@ -45,7 +45,7 @@ function certificates(given, prefix) {
   // One key: the certificates are its chain. Several: each has one.
   const chains = keys.length === 1 ? [certs.length === 1 ? certs[0] : lines(certs)] : certs;
   if (chains.length !== keys.length) {
-    throw new TypeError(`${prefix}key has ${keys.length} entries and ${prefix}cert ${certs.length}: each key needs its certificate`);
+    throw new TypeError(`${prefix}key has ${keys.length} entries and cert ${certs.length}: each key needs its certificate`);
   }
   const passphrase = string(given, prefix, "passphrase");
   const serverName = string(given, prefix, "serverName");

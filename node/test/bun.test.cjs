@@ -74,7 +74,7 @@ test("it provides Bun with the package's exports, by import and by require, and 
     "imported.cjs": print,
     "there.cjs": 'globalThis.Bun = { mine: 1 }; require("tidewire/bun"); console.log(Object.keys(Bun).join())',
   });
-  assert.strictEqual(await run(folder, "required.cjs"), "serve,Cookie,CookieMap true\n");
-  if (hooks) assert.strictEqual(await run(folder, "--import", "tidewire/bun", "imported.cjs"), "serve,Cookie,CookieMap true\n");
+  assert.strictEqual(await run(folder, "required.cjs"), "serve,Cookie,CookieMap,WebSocket,CloseEvent,ErrorEvent,MessageEvent true\n");
+  if (hooks) assert.strictEqual(await run(folder, "--import", "tidewire/bun", "imported.cjs"), "serve,Cookie,CookieMap,WebSocket,CloseEvent,ErrorEvent,MessageEvent true\n");
   assert.strictEqual(await run(folder, "there.cjs"), "mine\n");
 });

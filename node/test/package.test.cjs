@@ -24,7 +24,7 @@ const text = (tarball, file) => execFileSync("tar", ["xzOf", tarball, `package/$
 test("the package has the library, its types, its licenses, and no script that runs at install", () => {
   const files = contents(tarballs[0]).map((file) => file.replace("package/", ""));
   const outside = files.filter((file) => !file.startsWith("lib/"));
-  const expected = ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "bun.d.mts", "bun.d.ts", "index.d.mts", "index.d.ts", "package.json"];
+  const expected = ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "bun.d.mts", "bun.d.ts", "client.d.ts", "index.d.mts", "index.d.ts", "package.json"];
   assert.deepStrictEqual(outside, expected);
   assert.deepStrictEqual(files.filter((file) => file.startsWith("lib/")), readdirSync(join(__dirname, "../lib")).map((file) => `lib/${file}`).sort());
   const { scripts, devDependencies, dependencies, optionalDependencies, version } = JSON.parse(text(tarballs[0], "package.json"));

@@ -108,7 +108,7 @@ test("what is wrong is named", () => {
     [{ cert, key, serverName: "not a name" }, /serve: tls\.serverName: "not a name" is no DNS name/],
     [{ cert, key, requestCert: true }, /tls\.requestCert with tls\.rejectUnauthorized needs tls\.ca/],
     [{ cert, key, requestCert: 1 }, /serve: tls\.requestCert must be true or false, not Number/],
-    [{ cert, key: [key, key] }, /serve: tls\.key has 2 entries and tls\.cert 1/],
+    [{ cert, key: [key, key] }, /serve: tls\.key has 2 entries and cert 1/],
     [[{ cert, key, requestCert: true, ca: cert }, { cert, key, requestCert: false }], /serve: tls\[1\]\.requestCert must be the same/],
     [{ cert, key: certificate(["localhost"]).key }, /serve: tls\.key .*not the key of the certificate/],
     [{ cert, key: certificate(["localhost"], { passphrase: "right" }).key, passphrase: "wrong" }, /serve: tls\.passphrase/],
