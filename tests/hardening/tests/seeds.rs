@@ -1,5 +1,6 @@
 //! Every seed of the fuzzer, and what comes of it by small changes, in every test run: so targets keep compiling, seeds keep holding,
-//! and a finding whose input was added to the seeds stays found.
+//! and a finding whose input was added to the seeds stays found. `TIDEWIRE_SEEDS=100000` tries that many changes of each seed, where
+//! libFuzzer cannot be had.
 
 #![allow(clippy::expect_used, reason = "in a test a panic is the report")]
 
@@ -7,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tidewire_hardening::fuzz::{TARGETS, Target};
-use tidewire_kit::Random;
+use tidewire_kit::{Random, for_each_seed};
 
 /// The folder of the fuzzer, which is a workspace of its own.
 fn fuzzer() -> PathBuf {
@@ -36,10 +37,7 @@ fn replay(name: &str, changes: u64) {
         // Shown when it fails.
         println!("{name}/{seed}");
         (target.run)(&bytes);
-        for change in 0..changes {
-            println!("{name}/{seed}, change {change}");
-            (target.run)(&changed(&bytes, change));
-        }
+        for_each_seed(changes, |change| (target.run)(&changed(&bytes, change)));
     }
 }
 
