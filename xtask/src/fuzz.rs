@@ -176,9 +176,7 @@ impl Fuzzer<'_> {
     }
 
     fn program(&self, target: &str) -> Result<Command> {
-        let mut program = Command::new(self.built().join(host()?).join("release").join(target));
-        program.current_dir(&self.folder);
-        Ok(program)
+        Ok(Command::new(self.built().join(host()?).join("release").join(target)))
     }
 
     /// A target's folder of a kind, which is made if it is not there.
