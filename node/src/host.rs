@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::Duration;
 
 use tidewire::engine::{Dial, DialError, Group, LocalSocket, LocalWorker, Options, Worker};
@@ -10,16 +11,22 @@ use tidewire::tls::Tls;
 
 use crate::application::JsApplication;
 use crate::driver::Driver;
+use crate::groups::Membership;
 use crate::napi::Env;
 use crate::options;
 use crate::seats::Seat;
+
+fn poller() -> Result<Readiness, String> {
+    Readiness::new().map_err(|error| format!("the system gives no poller: {error}"))
+}
 
 pub struct Host {
     env: Env,
     /// Borrowed while it turns; what JavaScript calls meanwhile goes through `local`.
     worker: RefCell<Option<Worker>>,
     pub local: LocalWorker,
-    pub group: Group,
+    /// Its place among the servers that share its topics.
+    pub membership: Membership,
     pub application: Rc<JsApplication>,
     /// Where it listens; clients do not.
     pub endpoint: Option<Endpoint>,
@@ -33,7 +40,11 @@ pub struct Host {
 impl Host {
     /// Puts a worker on the loop for connections that this side begins. It keeps no process alive by itself.
     pub fn clients(env: Env, options: Options, application: Rc<JsApplication>) -> Result<Rc<Self>, String> {
-        let host = Self::start(env, options, application, |_| Ok(None))?;
+        let io = poller()?;
+        let waker = io.waker();
+        let membership = Membership::alone(waker.clone());
+        let worker = Worker::new(Box::new(io), &membership.group, membership.place, options, application.clone());
+        let host = Self::start(env, worker, waker, membership, application, None)?;
         host.keep_alive(false);
         Ok(host)
     }
@@ -47,34 +58,45 @@ impl Host {
         tls: Option<&Tls>,
         application: Rc<JsApplication>,
     ) -> Result<Rc<Self>, String> {
-        Self::start(env, options, application, |worker| {
-            if let Some(tls) = tls {
-                worker.secure(tls).map_err(|error| options::tls_error(&error))?;
-            }
-            let endpoint = worker.listen(endpoint, listen).map_err(|error| match error.kind() {
-                std::io::ErrorKind::AddrInUse => format!("Failed to start server. Is {endpoint} in use?"),
-                _ => format!("cannot listen on {endpoint}: {error}"),
-            })?;
-            Ok(Some(endpoint))
-        })
+        let mut io = poller()?;
+        let waker = io.waker();
+        let refused = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => format!("Failed to start server. Is {endpoint} in use?"),
+            _ => format!("cannot listen on {endpoint}: {error}"),
+        };
+        // First, because only now a port that was left open is known, and with it who else is there.
+        let listening = io.listen(endpoint, listen).map_err(refused)?;
+        let local = listening.local.clone();
+        let membership = match listen.reuse_port {
+            true => Membership::shared(&local, waker.clone()),
+            false => Some(Membership::alone(waker.clone())),
+        };
+        let Some(membership) = membership else {
+            io.close(listening.socket);
+            return Err(format!("cannot share {local}: at most {} servers of a process may", Group::MAX_WORKERS));
+        };
+        let mut worker = Worker::new(Box::new(io), &membership.group, membership.place, options, application.clone());
+        worker.add_listener(listening, false).map_err(refused)?;
+        if let Some(tls) = tls {
+            worker.secure(tls).map_err(|error| options::tls_error(&error))?;
+        }
+        Self::start(env, worker, waker, membership, application, Some(local))
     }
 
+    /// Puts a worker on the loop.
     fn start(
         env: Env,
-        options: Options,
+        worker: Worker,
+        waker: Waker,
+        membership: Membership,
         application: Rc<JsApplication>,
-        prepare: impl FnOnce(&mut Worker) -> Result<Option<Endpoint>, String>,
+        endpoint: Option<Endpoint>,
     ) -> Result<Rc<Self>, String> {
-        let io = Readiness::new().map_err(|error| format!("the system gives no poller: {error}"))?;
-        let waker = io.waker();
-        let group = Group::new(vec![waker.clone()]);
-        let mut worker = Worker::new(Box::new(io), &group, 0, options, application.clone());
-        let endpoint = prepare(&mut worker)?;
         let descriptor = worker.descriptor().ok_or("this system has no poller that a foreign loop can watch")?;
         let local = worker.handle();
         let worker = RefCell::new(Some(worker));
         let (driver, rung, deadline) = (RefCell::new(None), Cell::new(false), Cell::new(None));
-        let host = Rc::new(Self { env, worker, local, group, application, endpoint, driver, rung, deadline });
+        let host = Rc::new(Self { env, worker, local, membership, application, endpoint, driver, rung, deadline });
         let driver = Driver::attach(env, &host, descriptor, waker)?;
         *host.driver.borrow_mut() = Some(driver);
         Ok(host)

@@ -6,6 +6,7 @@
 //! | [`driver`] | what has the worker turned: the next, or the one after |
 //! | [`uv`] | the handles on Node's event loop that turn and flush the worker |
 //! | [`doorbell`] | a thread that rings where libuv is hidden |
+//! | [`groups`] | servers of several threads that share a port, and so their topics |
 //! | [`host`] | one server: its worker, its handles, its end |
 //! | [`application`] | the engine's events as calls of JavaScript |
 //! | [`bodies`] | bodies that stream, in both directions |
@@ -20,6 +21,7 @@ mod bodies;
 mod calls;
 mod doorbell;
 mod driver;
+mod groups;
 mod host;
 mod napi;
 mod options;

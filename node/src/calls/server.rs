@@ -144,7 +144,7 @@ native!(
     subscriber_count,
     2,
     |env, [server, topic]| {
-        let count = host(env, server)?.group.subscriber_count(&text(env, topic));
+        let count = host(env, server)?.membership.group.subscriber_count(&text(env, topic));
         Some(env.number(count as f64))
     }
 );

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tidewire_proto::state::Happening;
 use tidewire_sys::{Accepted, Event, Socket};
@@ -37,14 +38,14 @@ impl Core {
     /// Gives a connection to the next worker in turn.
     pub(super) fn hand_out(&self, state: &mut State, accepted: Accepted) {
         let Some(link) = state.link.clone() else { return };
-        let place = state.out.counters.handed_out.value() as usize % link.mailboxes().len();
+        let turn = state.out.counters.handed_out.value() as usize;
         state.out.counters.handed_out.add(1);
-        if place == state.worker {
+        let Some(mailbox) = link.in_turn(turn).filter(|mailbox| !Arc::ptr_eq(mailbox, &self.mailbox)) else {
             return self.adopt(state, accepted.socket, accepted.peer);
-        }
+        };
         match state.out.io.release(accepted.socket) {
             // A refused post drops the descriptor, which closes it; the mailbox has counted it.
-            Ok(descriptor) => drop(link.mailboxes()[place].post(Mail::Adopt(descriptor, accepted.peer))),
+            Ok(descriptor) => drop(mailbox.post(Mail::Adopt(descriptor, accepted.peer))),
             Err(error) => tracing::warn!(%error, "a connection could not be handed to another worker"),
         }
     }

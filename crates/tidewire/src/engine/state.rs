@@ -190,9 +190,11 @@ impl State {
 
     /// Hands the message to the workers that have subscribers; whether there are any.
     fn publish_elsewhere(&mut self, topic: &str, message: &Outbound<'_>) -> bool {
-        let Some(link) = self.link.as_ref().filter(|link| link.mailboxes().len() > 1) else { return false };
+        if self.link.as_ref().is_none_or(|link| link.len() < 2) {
+            return false;
+        }
         let Some(count) = self.topics.count(topic) else { return false };
-        self.pending.add(&count, self.worker, link.mailboxes().len(), message)
+        self.pending.add(&count, Some(self.worker), message)
     }
 
     /// Delivers one message to the subscribers here; `None` when there are none but `except`.

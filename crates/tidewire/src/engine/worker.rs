@@ -3,127 +3,24 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Waker;
 use std::time::Duration;
 
 use tidewire_proto::state::Happening;
 use tidewire_sys::{Endpoint, Event, Interest, Io, ListenOptions, Listening, Socket, Token};
 
-use super::application::{Application, Kind, SendStatus};
-use super::census::Census;
-use super::compression::Compress;
+use super::application::Application;
 use super::connection::PeerAddress;
 use super::core::Core;
-use super::counters::{Counters, Metrics};
 use super::executor::{Executor, Ready};
+use super::group::Group;
 use super::limits::Limit;
-use super::local::{LocalSocket, LocalWorker, opcode};
-use super::mailbox::{Mail, Mailbox, Reload};
+use super::local::{LocalSocket, LocalWorker};
+use super::mailbox::Mail;
 use super::options::Options;
 use super::outgoing::Outgoing;
-use super::packing::Outbound;
 use super::state::State;
 use super::table::SocketId;
 use crate::backplane::Link;
-use crate::topics::counts::Counts;
-
-/// The workers of one server: what they share before they run. Make one, then a [`Worker`] for each of its places. Clones are the
-/// same group, and may be used on any thread. One in use: [`Application`].
-///
-/// ```
-/// use std::task::Waker;
-/// use tidewire::engine::{Group, Kind};
-/// use tidewire::{Compress, SendStatus};
-///
-/// let group = Group::new(vec![Waker::noop().clone(); 2]);
-/// assert_eq!(group.subscriber_count("news"), 0);
-/// assert_eq!(group.publish("news", Kind::Text, b"nobody listens", Compress::Yes), SendStatus::Dropped);
-/// ```
-#[derive(Clone)]
-pub struct Group(Arc<Shared>);
-
-pub(crate) struct Shared {
-    pub link: Arc<Link>,
-    pub counters: Vec<Arc<Counters>>,
-    pub census: Arc<Census>,
-    reloads: AtomicU64,
-}
-
-impl Group {
-    /// The workers that have these wakers, one for each worker's [`Io`].
-    #[must_use]
-    pub fn new(wakers: Vec<Waker>) -> Self {
-        let counts = Arc::new(Counts::new(wakers.len()));
-        let counters = wakers.iter().map(|_| Arc::default()).collect();
-        let mailboxes = wakers.into_iter().map(|waker| Arc::new(Mailbox::new(waker))).collect();
-        Self(Arc::new(Shared {
-            link: Arc::new(Link::new(counts, mailboxes)),
-            counters,
-            census: Arc::default(),
-            reloads: AtomicU64::new(0),
-        }))
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.0
-    }
-
-    /// The counters of all workers together, since they began.
-    #[must_use]
-    pub fn metrics(&self) -> Metrics {
-        let mut metrics = Metrics::default();
-        self.0.counters.iter().for_each(|counters| metrics.add(counters));
-        metrics.mail_refused = self.0.link.mailboxes().iter().map(|mailbox| mailbox.refused()).sum();
-        metrics
-    }
-
-    /// How many sockets are subscribed to a topic, on all workers.
-    #[must_use]
-    pub fn subscriber_count(&self, topic: &str) -> usize {
-        self.0.link.counts.find(topic).map_or(0, |count| count.total())
-    }
-
-    /// Publishes to everybody on a topic. On the thread of one of the workers its subscribers get the message at once, in
-    /// order with what they are sent otherwise; the others, and from another thread all, through the workers' mailboxes. The
-    /// answer is that of [`Server::publish`](crate::Server::publish).
-    pub fn publish(&self, topic: &str, kind: Kind, payload: &[u8], compress: Compress) -> SendStatus {
-        let message = Outbound { opcode: opcode(kind), payload, compress };
-        if let Some(core) = Core::current().filter(|core| self.owns(core)) {
-            return core.state.borrow_mut().publish(topic, &message, None);
-        }
-        match self.0.link.publish(topic, &message) {
-            Some(0) | None => SendStatus::Dropped,
-            Some(_) => SendStatus::Sent(payload.len()),
-        }
-    }
-
-    /// Has all workers take new handlers and limits, each as `make` makes them on its thread. A worker that calls this has them when
-    /// it returns, the others from their next turn on. Of two at the same time all workers keep the same.
-    pub(crate) fn reload(&self, make: impl Fn() -> Reload) {
-        let number = self.0.reloads.fetch_add(1, Ordering::Relaxed) + 1;
-        let here = Core::current().filter(|core| self.owns(core));
-        for mailbox in self.0.link.mailboxes() {
-            if here.as_ref().is_none_or(|core| !Arc::ptr_eq(&core.mailbox, mailbox)) {
-                mailbox.post(Mail::Reload(number, make()));
-            }
-        }
-        if let Some(core) = here {
-            core.reload(number, make());
-        }
-    }
-
-    pub(crate) fn owns(&self, core: &Core) -> bool {
-        self.0.link.mailboxes().iter().any(|mailbox| Arc::ptr_eq(mailbox, &core.mailbox))
-    }
-
-    /// Has all workers [stop](Worker::stop), each in its next turn.
-    pub fn stop(&self, patience: Duration) {
-        for mailbox in self.0.link.mailboxes() {
-            mailbox.post(Mail::Stop(patience));
-        }
-    }
-}
 
 /// Why a turn was refused or failed. After `Poll` the worker is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +56,7 @@ pub enum WorkerError {
 /// ```
 pub struct Worker {
     core: Rc<Core>,
+    link: Arc<Link>,
     listeners: Vec<Listener>,
     events: Vec<Event>,
     expired: Vec<u32>,
@@ -182,19 +80,21 @@ const ACCEPTS: usize = 256;
 const POLLS: usize = 1024;
 
 impl Worker {
-    /// A worker at `place` in its group: 0 and up, each place once.
+    /// A worker at a place of its group: 0 and up for those that [`Group::new`] was given, or what [`Group::join`] gave; each once.
+    /// It leaves the group when it is dropped.
     ///
     /// # Panics
-    /// When the group has no such place.
+    /// When the group has no such place, or its worker has left.
     pub fn new(io: Box<dyn Io>, group: &Group, place: usize, options: Options, application: Rc<dyn Application>) -> Self {
         let shared = group.shared();
         let executor = Executor::new(io.waker());
-        let out = Outgoing::new(io, shared.counters[place].clone());
+        let (mailbox, counters) = shared.link.seat(place);
+        let out = Outgoing::new(io, counters);
         let mut state = State::new(out, Rc::new(options), shared.link.counts.clone(), shared.census.clone(), place);
         state.link = Some(shared.link.clone());
-        let mailbox = shared.link.mailboxes()[place].clone();
         Self {
             core: Core::new(state, application, executor, mailbox),
+            link: shared.link.clone(),
             listeners: Vec::new(),
             events: Vec::new(),
             expired: Vec::new(),
@@ -472,6 +372,7 @@ impl Drop for Worker {
         let entered = self.core.enter();
         self.core.clear();
         self.core.mailbox.close();
+        self.link.leave(self.core.state.borrow().worker, &self.core.mailbox);
         let mut state = self.core.state.borrow_mut();
         for listener in self.listeners.drain(..) {
             state.out.io.close(listener.socket);

@@ -14,7 +14,7 @@ use super::upgrade::Upgrader;
 use super::ws::{Panic, Ws};
 #[cfg(feature = "deflate")]
 use crate::engine::Deflate;
-use crate::engine::{Message, Options, Worker};
+use crate::engine::{Group, Message, Options, Worker};
 use crate::http::{Request, Response};
 
 /// A server in the making. Its type parameter is the data that upgrades attach to sockets.
@@ -279,9 +279,11 @@ impl<T: 'static> Builder<T> {
 
 /// Where and how to run.
 impl<T: 'static> Builder<T> {
-    /// How many workers there are, each a thread; 0: one for each core. Default 1.
+    /// How many workers there are, each a thread; 0: one for each core. More than
+    /// [`Group::MAX_WORKERS`](crate::engine::Group::MAX_WORKERS), 256, are as many. Default 1.
     pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = if workers == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { workers };
+        let workers = if workers == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { workers };
+        self.workers = workers.min(Group::MAX_WORKERS);
         self
     }
 
@@ -357,7 +359,7 @@ impl<T: 'static> Builder<T> {
     }
 
     /// A server whose workers the caller turns, each over an [`Io`] of the caller's: inside a foreign loop, or over a simulated
-    /// network. The workers listen nowhere yet: see [`Worker::listen`].
+    /// network. The workers listen nowhere yet: see [`Worker::listen`]. There may be 256.
     ///
     /// ```
     /// use std::time::Duration;

@@ -1,90 +1,136 @@
-//! How many subscribers each topic has, on each worker: what all workers share.
+//! How many subscribers each topic has, and on which workers: what all workers share.
 //!
 //! A worker takes the lock when the first of its sockets subscribes to a topic and when the last one leaves; between these,
-//! counting is an atomic addition.
+//! counting is an atomic addition. A topic is as large for two hundred workers as for one, and workers may come and go.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-/// The subscribers of one topic, by worker.
+/// The most workers at a time: each has a bit in every topic.
+pub(crate) const MAX_WORKERS: usize = 256;
+
+const WORD: usize = u64::BITS as usize;
+
+/// The subscribers of one topic, of all workers together, and the workers that have any.
 #[derive(Debug)]
 pub(crate) struct TopicCount {
     name: Arc<str>,
-    by_worker: Box<[AtomicUsize]>,
+    total: AtomicUsize,
+    workers: [AtomicU64; MAX_WORKERS / WORD],
 }
 
 impl TopicCount {
+    fn new(name: Arc<str>) -> Self {
+        Self { name, total: AtomicUsize::new(0), workers: Default::default() }
+    }
+
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    pub fn add(&self, worker: usize) {
-        self.by_worker[worker].fetch_add(1, Ordering::Release);
+    pub fn add(&self) {
+        self.total.fetch_add(1, Ordering::Release);
     }
 
-    pub fn remove(&self, worker: usize) {
-        self.by_worker[worker].fetch_sub(1, Ordering::Release);
+    pub fn remove(&self) {
+        self.total.fetch_sub(1, Ordering::Release);
     }
 
     /// The subscribers on all workers.
     pub fn total(&self) -> usize {
-        self.by_worker.iter().map(|count| count.load(Ordering::Acquire)).sum()
+        self.total.load(Ordering::Acquire)
     }
 
-    /// Whether anybody is subscribed on that worker.
-    pub fn is_on(&self, worker: usize) -> bool {
-        self.by_worker[worker].load(Ordering::Acquire) > 0
+    /// The workers that have subscribers, in order.
+    pub fn workers(&self) -> impl Iterator<Item = usize> + '_ {
+        self.workers.iter().enumerate().flat_map(|(place, word)| {
+            let mut left = word.load(Ordering::Acquire);
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then_some(left.trailing_zeros() as usize)?;
+                left &= left - 1;
+                Some(place * WORD + bit)
+            })
+        })
+    }
+
+    fn is_nobodys(&self) -> bool {
+        self.workers().next().is_none()
+    }
+
+    fn set(&self, worker: usize, has: bool) {
+        let (word, bit) = (&self.workers[worker / WORD], 1 << (worker % WORD));
+        if has {
+            word.fetch_or(bit, Ordering::Release);
+        } else {
+            word.fetch_and(!bit, Ordering::Release);
+        }
     }
 }
 
-/// With how many workers have a topic open: only the last may forget it.
-type Shared = HashMap<Arc<str>, (Arc<TopicCount>, usize), RandomState>;
+type Shared = HashMap<Arc<str>, Arc<TopicCount>, RandomState>;
 
 /// The counts of all topics that anybody is subscribed to.
-#[derive(Debug)]
-pub(crate) struct Counts {
-    topics: Mutex<Shared>,
-    workers: usize,
-}
+#[derive(Debug, Default)]
+pub(crate) struct Counts(Mutex<Shared>);
 
 impl Counts {
-    pub fn new(workers: usize) -> Self {
-        Self { topics: Mutex::default(), workers }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more worker opens the topic.
-    pub fn share(&self, name: &str) -> Arc<TopicCount> {
+    /// A worker opens the topic: its first subscriber comes.
+    pub fn share(&self, name: &str, worker: usize) -> Arc<TopicCount> {
         let mut topics = self.lock();
-        if let Some((count, sharers)) = topics.get_mut(name) {
-            *sharers += 1;
-            return count.clone();
-        }
-        let name: Arc<str> = name.into();
-        let by_worker = (0..self.workers).map(|_| AtomicUsize::new(0)).collect();
-        let count = Arc::new(TopicCount { name: name.clone(), by_worker });
-        topics.insert(name, (count.clone(), 1));
+        let count = match topics.get(name) {
+            Some(count) => count.clone(),
+            None => {
+                let name: Arc<str> = name.into();
+                let count = Arc::new(TopicCount::new(name.clone()));
+                topics.insert(name, count.clone());
+                count
+            }
+        };
+        count.set(worker, true);
         count
     }
 
-    /// A worker closes the topic.
-    pub fn unshare(&self, count: &TopicCount) {
+    /// A worker closes the topic: its last subscriber has left. Only the last worker forgets it.
+    pub fn unshare(&self, count: &TopicCount, worker: usize) {
         let mut topics = self.lock();
-        if let Some((_, sharers)) = topics.get_mut(&*count.name) {
-            *sharers -= 1;
-            if *sharers == 0 {
-                topics.remove(&*count.name);
-            }
+        count.set(worker, false);
+        if count.is_nobodys() {
+            topics.remove(&*count.name);
         }
     }
 
     pub fn find(&self, name: &str) -> Option<Arc<TopicCount>> {
-        self.lock().get(name).map(|(count, _)| count.clone())
+        self.lock().get(name).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_knows_its_workers_and_is_forgotten_with_the_last() {
+        let counts = Counts::default();
+        let places = [0, 1, 63, 64, 200, MAX_WORKERS - 1];
+        for worker in places {
+            let count = counts.share("news", worker);
+            (0..3).for_each(|_| count.add());
+        }
+        let count = counts.find("news").expect("it is shared");
+        assert_eq!((count.total(), count.workers().collect::<Vec<_>>()), (18, places.to_vec()));
+        for (gone, worker) in places.into_iter().enumerate() {
+            assert!(counts.find("news").is_some());
+            (0..3).for_each(|_| count.remove());
+            counts.unshare(&count, worker);
+            assert_eq!((count.total(), count.workers().count()), (15 - 3 * gone, 5 - gone));
+        }
+        assert!(counts.find("news").is_none());
     }
 }

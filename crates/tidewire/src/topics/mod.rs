@@ -121,7 +121,7 @@ impl<K: Copy> Topics<K> {
         let place = topic.subscribers.len() as u32;
         let entry = self.members[member_id as usize].push(Entry { topic: topic_id, place });
         topic.subscribers.push(Subscriber { key, member: member_id, entry });
-        topic.count.add(self.worker);
+        topic.count.add();
         Ok(true)
     }
 
@@ -129,7 +129,7 @@ impl<K: Copy> Topics<K> {
         match self.names.entry_ref(name) {
             EntryRef::Occupied(found) => *found.get(),
             EntryRef::Vacant(vacant) => {
-                let count = self.counts.share(name);
+                let count = self.counts.share(name, self.worker);
                 let topic = Topic { count, subscribers: Vec::new() };
                 let id = match self.free_topics.pop() {
                     Some(id) => {
@@ -208,11 +208,11 @@ impl<K: Copy> Topics<K> {
         if let Some(moved) = topic.subscribers.get(place as usize) {
             self.members[moved.member as usize].entries[moved.entry as usize].place = place;
         }
-        topic.count.remove(self.worker);
+        topic.count.remove();
         if topic.subscribers.is_empty() {
             topic.subscribers = Vec::new();
             self.names.remove(&**topic.count.name());
-            self.counts.unshare(&topic.count);
+            self.counts.unshare(&topic.count, self.worker);
             self.free_topics.push(topic_id);
             if self.names.is_empty() {
                 self.topics = Vec::new();
@@ -258,8 +258,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn room(workers: usize) -> (Arc<Counts>, Topics<u32>) {
-        let counts = Arc::new(Counts::new(workers));
+    fn room() -> (Arc<Counts>, Topics<u32>) {
+        let counts = Arc::<Counts>::default();
         (counts.clone(), Topics::new(counts, 0))
     }
 
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn subscribing_is_idempotent_and_bounded() {
-        let (counts, mut topics) = room(1);
+        let (counts, mut topics) = room();
         let mut member = MemberId::NONE;
         assert_eq!(topics.subscribe(&mut member, 1, "a", 2), Ok(true));
         assert_eq!(topics.subscribe(&mut member, 1, "a", 2), Ok(false));
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn both_directions_agree_after_any_sequence() {
         // A model: the set of (member, topic) pairs, driven by a small generator of numbers.
-        let (_, mut topics) = room(1);
+        let (_, mut topics) = room();
         let mut members = [MemberId::NONE; 20];
         let mut model = BTreeSet::new();
         let mut state = 7_u32;
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_leave_as_fast_as_they_come() {
-        let (counts, mut topics) = room(1);
+        let (counts, mut topics) = room();
         let mut members = vec![MemberId::NONE; 100_000];
         for (key, member) in members.iter_mut().enumerate() {
             assert_eq!(topics.subscribe(member, key as u32, "all", 10), Ok(true));
