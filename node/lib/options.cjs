@@ -11,8 +11,10 @@ function wrong(name, expected, value) {
   return new TypeError(`serve: ${name} must be ${expected}, not ${given}`);
 }
 
+// What is null was not given: so does Bun have it.
+
 function number(object, prefix, name, fallback, least, most) {
-  const value = object[name];
+  const value = object[name] ?? undefined;
   if (value === undefined) return fallback;
   if (typeof value !== "number" || !(value >= least && value <= most)) {
     throw wrong(prefix + name, `a number from ${least} to ${most}`, value);
@@ -20,15 +22,20 @@ function number(object, prefix, name, fallback, least, most) {
   return value;
 }
 
+/** A size in bytes; what is larger than the engine counts is the largest. */
+function size(object, prefix, name, fallback) {
+  return Math.min(number(object, prefix, name, fallback, 0, Infinity), MAX_UINT32);
+}
+
 function boolean(object, prefix, name, fallback) {
-  const value = object[name];
+  const value = object[name] ?? undefined;
   if (value === undefined) return fallback;
   if (typeof value !== "boolean") throw wrong(prefix + name, "true or false", value);
   return value;
 }
 
 function handler(object, prefix, name) {
-  const value = object[name];
+  const value = object[name] ?? undefined;
   if (value !== undefined && typeof value !== "function") throw wrong(prefix + name, "a function", value);
   return value;
 }
@@ -70,9 +77,10 @@ function webSocket(given) {
   return {
     handlers: Object.fromEntries(HANDLERS.map((name) => [name, handler(websocket, prefix, name)])),
     socketLimits: {
-      maxPayloadLength: number(websocket, prefix, "maxPayloadLength", 16 * 1024 * 1024, 0, MAX_UINT32),
+      maxPayloadLength: size(websocket, prefix, "maxPayloadLength", 16 * 1024 * 1024),
       idleTimeout: number(websocket, prefix, "idleTimeout", 120, 0, MAX_UINT32),
-      backpressureLimit: number(websocket, prefix, "backpressureLimit", 1024 * 1024, 0, MAX_UINT32),
+      // 0 is for no limit, as in Bun.
+      backpressureLimit: size(websocket, prefix, "backpressureLimit", 1024 * 1024) || Number.MAX_SAFE_INTEGER,
       maxFragments: number(websocket, prefix, "maxFragments", 131072, 1, MAX_UINT32),
       closeOnBackpressureLimit: boolean(websocket, prefix, "closeOnBackpressureLimit", false),
       sendPings: boolean(websocket, prefix, "sendPings", true),
@@ -94,9 +102,9 @@ const REQUEST_LIMITS = { httpIdleTimeout: 10, maxRequestBodySize: 128 * 1024 * 1
 
 /** Where to listen. */
 function place(options) {
-  const { unix } = options;
+  const unix = options.unix ?? undefined;
   if (unix !== undefined && (typeof unix !== "string" || unix === "")) throw wrong("unix", "the path of a socket", unix);
-  if (unix !== undefined && (options.port !== undefined || options.hostname !== undefined)) {
+  if (unix !== undefined && (options.port ?? options.hostname ?? undefined) !== undefined) {
     throw new TypeError("serve: unix excludes port and hostname");
   }
   const hostname = options.hostname ?? "0.0.0.0";
@@ -112,6 +120,12 @@ function place(options) {
 
 function object(options) {
   if (options === null || typeof options !== "object") throw wrong("its argument", "an object of options", options);
+}
+
+/** Bun takes an object of settings for its bundler, too. */
+function development(options, fallback) {
+  const value = options.development;
+  return value !== null && typeof value === "object" ? true : boolean(options, "", "development", fallback);
 }
 
 function identifier(id) {
@@ -134,7 +148,7 @@ function read(options) {
   object(options);
   return {
     ...handlers(options, {}),
-    development: boolean(options, "", "development", false),
+    development: development(options, false),
     id: identifier(options.id),
     place: place(options),
     tls: tls(options.tls),
@@ -149,7 +163,7 @@ function reread(options, before) {
   return {
     ...before,
     ...handlers(options, before),
-    development: boolean(options, "", "development", before.development),
+    development: development(options, before.development),
     requestLimits: requestLimits(options, before.requestLimits),
     ...(options.websocket === undefined ? {} : webSocket(options.websocket)),
   };
