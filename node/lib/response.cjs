@@ -16,12 +16,29 @@ function flatHeaders(init) {
   return flat;
 }
 
+/** What Responses were made of, where that is known to be whole and nobody can change it: text and Blobs. Or that it was sent. */
+const sources = new WeakMap();
+const SENT = Symbol("sent");
+
+// A Response's body is otherwise a stream that must be read to be known: ten times the work for a line of text, and no length for
+// a Blob. The constructor stays what it is in every other respect.
+const PlatformResponse = globalThis.Response;
+globalThis.Response = new Proxy(PlatformResponse, {
+  construct(target, parameters, newTarget) {
+    const response = Reflect.construct(target, parameters, newTarget);
+    const [body] = parameters;
+    if (typeof body === "string" || body instanceof Blob) sources.set(response, body);
+    return response;
+  },
+});
+PlatformResponse.prototype.constructor = globalThis.Response;
+
 const isResponse = (value) =>
   value !== null && typeof value === "object" && typeof value.status === "number" && typeof value.arrayBuffer === "function";
 
 /** Throws when a response cannot be sent, with what to do about it. */
 function sendable(response) {
-  if (response.bodyUsed) {
+  if (response.bodyUsed || sources.get(response) === SENT) {
     const advice = "A Response body can only be sent once; create a new Response for each request.";
     throw Object.assign(new TypeError(`Response body already used. ${advice}`), { code: "ERR_BODY_ALREADY_USED" });
   }
@@ -33,10 +50,22 @@ function sendable(response) {
 
 const withCookies = (headers, lines) => (lines.length === 0 ? headers : [...headers, ...lines.flatMap((line) => ["set-cookie", line])]);
 
+/** The headers with a length that is known, whatever the application said. */
+function withLength(headers, length) {
+  const rest = headers.filter((_, i) => headers[i - (i % 2)] !== "content-length");
+  return [...rest, "content-length", String(length)];
+}
+
 /** Sends a response, with further lines of Set-Cookie. What goes wrong later is told to `fail`. */
 function respond(server, number, response, cookies, fail) {
   sendable(response);
   const headers = withCookies(flatHeaders(response.headers), cookies);
+  const source = sources.get(response);
+  if (source !== undefined) {
+    sources.set(response, SENT);
+    if (typeof source === "string") return native.respond(server, number, response.status, headers, source);
+    return send(server, number, response.status, withLength(headers, source.size), response.body, fail);
+  }
   if (response.body === null) return native.respond(server, number, response.status, headers, "");
   if (typeof response.body?.getReader === "function") return send(server, number, response.status, headers, response.body, fail);
   // Another's Response, with a body of another kind: it is asked for all of it.

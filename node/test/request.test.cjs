@@ -106,7 +106,8 @@ test("fetch(req), new Request(req) and subclasses see a real Request, with its h
   });
   const response = await fetch(front.url, { method: "POST", body: "moved" });
   assert.strictEqual(await response.text(), "PUT second moved");
-  assert.deepStrictEqual([fetch.name, Request.name, new Request("http://a/").constructor === Request], ["fetch", "Request", true]);
+  assert.deepStrictEqual([fetch.name, Request.name, Response.name], ["fetch", "Request", "Response"]);
+  assert.deepStrictEqual([new Request("http://a/").constructor, new Response().constructor], [Request, Response]);
   assert.throws(() => new Request(), TypeError);
 });
 
@@ -139,6 +140,8 @@ test("what is no Response is named, with the handler; the client gets 204 as fro
 
 test("responses of every kind arrive as they are", async (t) => {
   const kinds = {
+    surrogate: () => new Response("a\ud800é"),
+    lyingBlob: () => new Response(new Blob(["blob"]), { headers: { "content-length": "99" } }),
     string: () => new Response("text", { headers: { "x-own": "1" } }),
     bytes: () => new Response(new Uint8Array([104, 105])),
     blob: () => new Response(new Blob(["blob"], { type: "a/b" })),
@@ -154,9 +157,11 @@ test("responses of every kind arrive as they are", async (t) => {
   };
   const server = site(t, (req) => kinds[new URL(req.url).pathname.slice(1)]());
   const expected = {
+    surrogate: [200, "a\ufffdé", { "content-length": "6" }],
+    lyingBlob: [200, "blob", { "content-length": "4" }],
     string: [200, "text", { "content-type": "text/plain;charset=UTF-8", "x-own": "1" }],
     bytes: [200, "hi", { "content-type": null }],
-    blob: [200, "blob", { "content-type": "a/b" }],
+    blob: [200, "blob", { "content-type": "a/b", "content-length": "4" }],
     json: [201, '{"a":1}', { "content-type": "application/json" }],
     redirect: [301, "", { location: "http://x.test/y" }],
     empty: [204, "", { "content-length": null }],
