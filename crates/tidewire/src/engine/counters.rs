@@ -49,7 +49,7 @@ macro_rules! counters {
         }
 
         /// Counters of all workers together, since the server began. Each only grows; how many there are now is the difference of
-        /// two (`accepted - closed`). They are exact once the workers are quiet.
+        /// two (`accepted + connects - closed`). They are exact once the workers are quiet.
         ///
         /// ```
         /// let server = tidewire::Server::builder::<()>().bind("127.0.0.1:0")?;
@@ -90,7 +90,7 @@ counters! {
     refused_connections,
     /// Connections refused because there were `max_connections_per_address` already.
     refused_addresses,
-    /// Connections that are gone.
+    /// Connections that are gone, whichever side began them.
     closed,
     /// Requests given to `fetch`.
     requests,
@@ -108,6 +108,8 @@ counters! {
     closed_head,
     /// HTTP connections ended because they made no progress for `http_idle_timeout`.
     closed_http_idle,
+    /// Connections that this side began, on workers of a server.
+    connects,
     /// Connections of ours given up because they were not open within `connect_timeout`.
     connects_timed_out,
     /// Upgrades to WebSocket, each with one `open`.

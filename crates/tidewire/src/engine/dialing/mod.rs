@@ -128,6 +128,7 @@ impl Core {
             connection.data = Some(Rc::new(ClientSide { handlers, data, answer: OnceCell::new() }));
             state.begin_turn();
             let id = state.table.insert(connection);
+            state.out.counters.connects.add(1);
             state.arm(id, state.options.connect_timeout);
             (id, dial.destination())
         };

@@ -1,11 +1,13 @@
-//! Target `engine`: a server on the simulated network, with peers that do anything and a network that loses its temper. Whatever
+//! Target `engine`: a server and clients on the simulated network, with peers that do anything and a network that loses its temper. Whatever
 //! happens, every open has exactly one close and nothing between or after them that does not belong there; what the server sends is
 //! WebSocket; memory stays within what the limits allow; and when it is told to stop it ends, with nothing left over.
 //!
 //! Input: four bytes that seed the network, two of options, one of faults; then steps, each a byte that says what is done and what that
-//! needs. Peers are of two kinds: clients that read all that comes and fail when it breaks the RFC, and raw connections.
+//! needs. Peers are of two kinds: clients
+//! that read all that comes and fail when it breaks the RFC, and raw connections. The server's worker connects to others too.
 
 mod application;
+mod dials;
 mod peers;
 
 use std::time::Duration;
@@ -16,6 +18,7 @@ use tidewire::sys::{Endpoint, ListenOptions};
 use tidewire_kit::sim::{Faults, Network};
 
 use self::application::{Lives, builder};
+use self::dials::Dials;
 use self::peers::Peers;
 use super::Input;
 
@@ -65,6 +68,7 @@ struct World {
     server: Server,
     endpoint: Endpoint,
     peers: Peers,
+    dials: Dials,
     lives: Lives,
     options: u16,
     stopped: bool,
@@ -73,17 +77,18 @@ struct World {
 impl World {
     fn new(seed: u64, faults: Faults, options: u16) -> Self {
         let network = Network::new(seed, faults);
+        let dials = Dials::new(&network);
         let lives = Lives::default();
         let (server, mut workers) = builder(&lives, options).embed(vec![Box::new(network.io())]);
         let mut worker = workers.remove(0);
         let any = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
         let endpoint = worker.listen(&any, &ListenOptions::default());
         let endpoint = endpoint.unwrap_or_else(|error| panic!("the simulator has ports: {error}"));
-        Self { network, worker, server, endpoint, peers: Peers::default(), lives, options, stopped: false }
+        Self { network, worker, server, endpoint, peers: Peers::default(), dials, lives, options, stopped: false }
     }
 
     fn step(&mut self, input: &mut Input<'_>) {
-        match input.below(10) {
+        match input.below(12) {
             0 => self.peers.open_client(&self.network, &self.endpoint, input),
             1 => self.peers.open_raw(&self.network, &self.endpoint, input),
             2..=4 => self.peers.act(input),
@@ -91,6 +96,8 @@ impl World {
             6 => self.settle(),
             7 => self.pass(Duration::from_millis(100) * u32::from(input.byte())),
             8 => self.command(input),
+            10 => self.dials.begin(&self.worker, &self.endpoint, input),
+            11 => self.dials.act(input),
             _ => self.network.set_faults(faults(input.byte())),
         }
     }
@@ -115,22 +122,25 @@ impl World {
     fn turn(&mut self) {
         turn(&mut self.worker);
         self.peers.read();
+        self.dials.read();
     }
 
     fn settle(&mut self) {
-        let (worker, peers) = (&mut self.worker, &mut self.peers);
+        let (worker, peers, dials) = (&mut self.worker, &mut self.peers, &mut self.dials);
         self.network.settle(|| {
             turn(worker);
             peers.read();
+            dials.read();
         });
     }
 
     fn pass(&mut self, time: Duration) {
-        let (worker, peers, network) = (&mut self.worker, &mut self.peers, &self.network);
+        let (worker, peers, dials, network) = (&mut self.worker, &mut self.peers, &mut self.dials, &self.network);
         let end = network.now() + time;
         network.run(time, || {
             turn(worker);
             peers.read();
+            dials.read();
             network.now() >= end
         });
     }
@@ -143,17 +153,20 @@ impl World {
         if !self.stopped || self.options & 1 != 0 {
             self.stop(Duration::from_secs(10));
         }
-        let (worker, peers) = (&mut self.worker, &mut self.peers);
+        let (worker, peers, dials) = (&mut self.worker, &mut self.peers, &mut self.dials);
         let ended = self.network.run(LIMIT, || {
             turn(worker);
             peers.read();
+            dials.read();
             worker.is_finished()
         });
         assert!(ended, "a server that is told to stop ends");
         self.lives.check();
+        self.dials.check();
         let metrics = self.server.metrics();
-        assert_eq!((metrics.opened, metrics.ended), (self.lives.count(), self.lives.count()), "{metrics:?}");
-        assert_eq!(metrics.accepted, metrics.closed, "every connection is closed: {metrics:?}");
+        let opened = self.lives.count() + self.dials.opened();
+        assert_eq!((metrics.opened, metrics.ended), (opened, opened), "{metrics:?}");
+        assert_eq!(metrics.accepted + metrics.connects, metrics.closed, "every connection is closed: {metrics:?}");
         assert_eq!(metrics.panics, 0, "nothing panics: {metrics:?}");
         assert_eq!(self.server.subscriber_count("room"), 0, "whoever has ended is subscribed to nothing");
         let calls = self.network.calls();
