@@ -39,7 +39,11 @@ enum Command {
     Node(node::Options),
     /// Builds the addon and writes the npm packages that can be published from here under target/npm
     Pack(node::Options),
-    /// Runs the Autobahn test suite against the server and the client
+    /// Runs the Autobahn test suite against the server and the client, or against those of others
+    ///
+    /// The command of another server must print a line with its URL. That of another client finds in AUTOBAHN_URL whom to connect to
+    /// and in AUTOBAHN_AGENT how to call itself: it asks /getCaseCount, runs /runCase?case=N&agent=NAME for each number from 1 on,
+    /// sends every message back, and ends with /updateReports?agent=NAME.
     Conformance(conformance::Options),
     /// Measures; see `cargo xtask bench --help`
     Bench(bench::Options),

@@ -1,9 +1,5 @@
 //! `cargo xtask conformance`: the Autobahn test suite against a server and a client, by default Tidewire's. Every case must pass: one that
 //! fails, is not implemented, is done in a way that the standard only tolerates, or ends with an unclean close fails the command.
-//!
-//! A server of others is started by a command that prints a line with its URL. A client of others finds in `AUTOBAHN_URL` whom to connect
-//! to and in `AUTOBAHN_AGENT` how to call itself: it asks `/getCaseCount`, runs `/runCase?case=N&agent=NAME` for each number from 1 on and
-//! sends every message back, and ends with `/updateReports?agent=NAME`.
 
 mod setup;
 mod suite;
@@ -15,9 +11,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::failure::{Failure, Result};
-use crate::process;
 use crate::test::PROFILE;
 use crate::workspace::Workspace;
+use crate::{needs, node, process};
 use setup::Wstest;
 use suite::{Run, Shown};
 
@@ -68,9 +64,11 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
     suite(workspace, &subjects, options.cases.as_deref())
 }
 
-/// The quick cases, on both sides: a step of `cargo xtask test`.
+/// The quick cases, on both sides and on the npm package: a step of `cargo xtask test`.
 pub fn quick(workspace: &Workspace) -> Result {
-    suite(workspace, &built(workspace, PROFILE, None)?, Some("quick"))
+    let mut subjects = built(workspace, PROFILE, None)?;
+    subjects.push(npm_package(workspace)?);
+    suite(workspace, &subjects, Some("quick"))
 }
 
 /// Runs cases on each subject, and closes with the sum.
@@ -143,6 +141,14 @@ fn built(workspace: &Workspace, profile: &str, role: Option<Role>) -> Result<Vec
         })
     };
     roles.into_iter().map(subject).collect()
+}
+
+/// An echo on the npm package.
+fn npm_package(workspace: &Workspace) -> Result<Subject> {
+    needs::node()?;
+    node::build(workspace, PROFILE)?;
+    let script = workspace.root.join("tests/conformance/echo.mjs");
+    Ok(Subject::other(Role::Server, &"node".into(), &[script.into()]))
 }
 
 impl Role {

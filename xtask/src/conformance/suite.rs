@@ -48,6 +48,7 @@ pub struct Shown {
 impl Run<'_> {
     pub fn run(&self) -> Result<Shown> {
         let began = Instant::now();
+        let _mine = self.claim()?;
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder).context(self.folder.display())?;
         }
@@ -71,6 +72,16 @@ impl Run<'_> {
             (Ok(outcomes), cut_short) => Ok(Shown { outcomes, took: began.elapsed(), cut_short }),
             (Err(failure), cut_short) => Err(cut_short.unwrap_or(failure)),
         }
+    }
+
+    /// The folder is replaced, so it belongs to one run at a time: as long as the file is open.
+    fn claim(&self) -> Result<File> {
+        let lock = self.folder.with_extension("lock");
+        let above = self.folder.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(above).context(above.display())?;
+        let file = File::create(&lock).context(lock.display())?;
+        file.try_lock().context(format_args!("{}: another run is writing there", self.folder.display()))?;
+        Ok(file)
     }
 
     /// A server is started first, and wstest connects to it for each case.
