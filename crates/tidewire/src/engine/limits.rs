@@ -61,6 +61,7 @@ limits! {
     Subscriptions: "max_subscriptions, max_topic_length", refused_subscriptions, warn, "a subscription was refused";
     Connect: "connect_timeout", connects_timed_out, warn, "a connection of ours was given up: it took too long to open";
     Descriptors: "the system's limit of descriptors", accept_pauses, warn, "accepting is paused for a second";
+    Mail: "the room of a mailbox", mail_refused, warn, "posts of other threads were refused: this worker is too far behind";
 }
 
 /// When what was last said.
@@ -86,6 +87,12 @@ impl Notices {
     #[cold]
     pub fn reached(&mut self, limit: Limit, peer: PeerAddress, now: Tick, counters: &Counters) {
         limit.counter(counters).add(1);
+        self.tell(limit, peer, now);
+    }
+
+    /// Logs it, as above, if somebody else counts it.
+    #[cold]
+    pub fn tell(&mut self, limit: Limit, peer: PeerAddress, now: Tick) {
         if let Some(left_out) = self.turn_to_speak(limit, now) {
             limit.log(peer, left_out);
         }

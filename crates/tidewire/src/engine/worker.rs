@@ -64,6 +64,8 @@ pub struct Worker {
     accept_again: Option<u32>,
     /// When patience ends, after a stop.
     stop_at: Option<Duration>,
+    /// How many posts the mailbox had refused when that was told.
+    refusals_told: u64,
 }
 
 struct Listener {
@@ -100,6 +102,7 @@ impl Worker {
             expired: Vec::new(),
             accept_again: None,
             stop_at: None,
+            refusals_told: 0,
         }
     }
 
@@ -290,7 +293,7 @@ impl Worker {
 
     /// Descriptors ran out, or memory: trying again at once would only burn time that the established need.
     fn pause_accepting(&mut self, error: &io::Error) {
-        tracing::debug!(%error, "accept");
+        tracing::debug!(%error, "a connection could not be accepted");
         let mut state = self.core.state.borrow_mut();
         state.out.reached(Limit::Descriptors, PeerAddress::Unnamed);
         self.accept_again = Some(state.tick() + 1);
@@ -327,6 +330,12 @@ impl Worker {
     fn read_mail(&mut self) {
         if self.core.mailbox.is_empty() {
             return;
+        }
+        let refused = self.core.mailbox.refused();
+        if refused > self.refusals_told {
+            self.refusals_told = refused;
+            let out = &mut self.core.state.borrow_mut().out;
+            out.notices.tell(Limit::Mail, PeerAddress::Unnamed, out.deadlines.now);
         }
         for mail in self.core.mailbox.take() {
             match mail {

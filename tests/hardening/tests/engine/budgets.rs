@@ -235,3 +235,22 @@ fn the_operator_gets_a_line_of_each_kind_in_ten_seconds_and_how_many_were_left_o
         world.end(Vec::new());
     });
 }
+
+#[test]
+fn the_operator_is_told_when_a_mailbox_refuses_posts() {
+    let lines = Lines::default();
+    tracing::subscriber::with_default(lines.clone(), || {
+        let handles = Arc::new(Mutex::new(Vec::new()));
+        let kept = handles.clone();
+        let mut world = World::calm(upgrading().open(move |ws| kept.lock().expect("no handler panics").push(ws.handle())));
+        let client = world.opened();
+        let handle = handles.lock().expect("no handler panics").pop().expect("a socket has opened");
+        let taken = (0..66_000).filter(|_| handle.send("")).count();
+        assert_eq!(taken, 65_536);
+        world.settle(&mut []);
+        assert_eq!(world.server.metrics().mail_refused, 66_000 - 65_536);
+        let lines = lines.0.lock().expect("no event panics").clone();
+        assert!(lines.len() == 1 && lines[0].contains("the room of a mailbox"), "{lines:?}");
+        world.end(vec![client]);
+    });
+}

@@ -5,9 +5,9 @@ use allocation_counter::{AllocationInfo, measure};
 use tidewire::{Builder, IntoReply, Server, Upgrade as Upgraded};
 use tidewire_contract::{Notes, World, noting};
 use tidewire_kit::client::Upgrade;
-use tidewire_kit::for_each_seed;
 use tidewire_kit::http::{self, Response};
 use tidewire_kit::sim::Faults;
+use tidewire_kit::{Random, for_each_seed};
 
 /// Reads every request, and answers with its path.
 fn paths() -> Builder<()> {
@@ -157,6 +157,59 @@ fn row_19_responses_that_are_due_come_first() {
         let answers = ask(&mut world, bytes.as_bytes(), 1 + seed as usize % 97, usize::MAX);
         assert_eq!(statuses(&answers), [200, 200, 200, 400], "{bad:?}");
         assert_eq!(answers.iter().take(3).map(Response::text).collect::<Vec<_>>(), ["/1", "/2", "/3"]);
+        world.end(Vec::new());
+    });
+}
+
+/// A request that is right, whose body may look like anything.
+fn well_formed(random: &mut Random, path: usize) -> Vec<u8> {
+    const LOOKS: [&[u8]; 6] =
+        [b"\n", b"\r\n\r\n", b"GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n", b"0\r\n\r\n", b" folded", b"Content-Length: 3\r\n"];
+    let mut body: Vec<u8> = (0..random.below(5)).flat_map(|_| random.pick(&LOOKS).to_vec()).collect();
+    if random.chance(0.1) {
+        let size = random.below(5000);
+        body.extend(random.bytes(size));
+    }
+    let empty_lines = "\r\n".repeat(random.below(2));
+    let mut request = format!("{empty_lines}POST /{path} HTTP/1.1\r\nHost: a\r\nX-A: b:c\r\n").into_bytes();
+    match random.below(3) {
+        0 if body.is_empty() => request.extend(b"\r\n"),
+        0 | 1 => {
+            let again = if random.chance(0.2) { format!("content-length:{} \r\n", body.len()) } else { String::new() };
+            request.extend(format!("Content-Length: {}\r\n{again}\r\n", body.len()).bytes());
+            request.extend(&body);
+        }
+        _ => {
+            request.extend(b"Transfer-Encoding: chunked\r\n\r\n");
+            for chunk in body.chunks(1 + random.below(40)) {
+                let extension = *random.pick(&["", "", ";a=b", ";a=\"b;c\"", " "]);
+                request.extend(format!("{:X}{extension}\r\n", chunk.len()).bytes());
+                request.extend(chunk);
+                request.extend(b"\r\n");
+            }
+            request.extend(*random.pick(&[&b"0\r\n\r\n"[..], b"000\r\n\r\n", b"0\r\nX-Trailer: 5\r\n\r\n"]));
+        }
+    }
+    request
+}
+
+#[test]
+fn row_19_what_is_well_formed_is_served_whatever_its_bodies_look_like() {
+    for_each_seed(2000, |seed| {
+        let mut random = Random::new(seed);
+        let mut world = World::calm(paths());
+        let count = random.within(1..=6);
+        let mut bytes: Vec<u8> = (0..count).flat_map(|path| well_formed(&mut random, path)).collect();
+        let refused = random.chance(0.5);
+        if refused {
+            bytes.extend(random.pick(&AMBIGUOUS).bytes());
+        }
+        let size = if random.chance(0.3) { 1 + random.below(10) } else { 1 + random.below(bytes.len()) };
+        let answers = ask(&mut world, &bytes, size, count + usize::from(refused));
+        let served: Vec<_> = answers[..count].iter().map(|answer| (answer.status, answer.text().to_owned())).collect();
+        assert_eq!(served, (0..count).map(|path| (200, format!("/{path}"))).collect::<Vec<_>>());
+        assert_eq!(answers.get(count).map(|answer| answer.status), refused.then_some(400));
+        assert_eq!(world.server.metrics().requests, count as u64);
         world.end(Vec::new());
     });
 }
