@@ -34,6 +34,8 @@ function connection(port, way) {
     socket.on("close", resolve);
     socket.write(HANDSHAKE);
     socket.on("data", (data) => {
+      // The server's Close is answered, or it would wait for that.
+      if (greeted && WAYS[way] === "server" && data.includes(0x88)) socket.write(CLOSE);
       if (greeted || !data.includes("hello")) return;
       greeted = true;
       if (WAYS[way] === "client cuts") return socket.resetAndDestroy?.() ?? socket.destroy();
