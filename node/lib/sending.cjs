@@ -7,6 +7,9 @@ const native = require("./native.cjs");
 /** A body of more bytes than this is not gathered. */
 const WHOLE = 64 * 1024;
 
+/** What is there at once is there after so many rounds of the event loop: a string after none, a Blob after a few. */
+const ROUNDS = 8;
+
 /** Bodies that are being sent: key -> Sending. */
 const sendings = new Map();
 
@@ -33,6 +36,7 @@ class Sending {
   #full = false;
   #resume;
   #over = false;
+  #immediate;
 
   constructor(server, number, status, headers, body) {
     this.#server = server;
@@ -44,15 +48,19 @@ class Sending {
 
   /** Sends all of it. What fails before anything was sent is told to `fail`. */
   async run(fail) {
-    // Whole bodies, and streams that have everything ready, end before the event loop goes on.
-    const soon = setImmediate(() => this.#begin(fail));
+    this.#soon(ROUNDS, fail);
     try {
       await this.#read(fail);
     } catch (error) {
       this.#broken(error, fail);
     } finally {
-      clearImmediate(soon);
+      clearImmediate(this.#immediate);
     }
+  }
+
+  /** Begins after so many rounds of the event loop. */
+  #soon(rounds, fail) {
+    this.#immediate = setImmediate(() => (rounds > 1 ? this.#soon(rounds - 1, fail) : this.#begin(fail)));
   }
 
   async #read(fail) {
