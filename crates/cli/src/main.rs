@@ -1,8 +1,9 @@
-//! The `tidewire` command: the seed's chat room, and an echo server.
+//! The `tidewire` command: the seed's chat room, an echo server, and a client.
 
 #![forbid(unsafe_code)]
 
 mod chat;
+mod connect;
 mod echo;
 mod serve;
 
@@ -13,7 +14,7 @@ use clap::{Parser, Subcommand};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A WebSocket server with Bun's API, on the command line.
+/// A WebSocket server and client with Bun's API, on the command line.
 ///
 /// Logging follows RUST_LOG (for example RUST_LOG=tidewire=debug); colours are left out when NO_COLOR is set or the output is
 /// no terminal.
@@ -30,17 +31,21 @@ enum Command {
     Chat(serve::Flags),
     /// Serve a WebSocket that sends every message back as it came
     Echo(serve::Flags),
+    /// Connect to a WebSocket: lines of the input go out, messages come in as lines
+    // Boxed, because it has many more flags than the others.
+    Connect(Box<connect::Flags>),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     serve::init_logging();
     let result = match arguments.command {
-        Command::Chat(flags) => serve::run("chat", &flags, chat::room()),
-        Command::Echo(flags) => serve::run("echo", &flags, echo::server()),
+        Command::Chat(flags) => serve::run("chat", &flags, chat::room()).map(|()| ExitCode::SUCCESS),
+        Command::Echo(flags) => serve::run("echo", &flags, echo::server()).map(|()| ExitCode::SUCCESS),
+        Command::Connect(flags) => connect::run(&flags),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             anstream::eprintln!("tidewire: {error}");
             ExitCode::FAILURE
