@@ -66,6 +66,16 @@ fn imports(python: &Path) -> bool {
     Command::new(python).args(["-c", "import websockets"]).output().is_ok_and(|output| output.status.success())
 }
 
+/// The folder of a package of npm that `package.json` in a folder of the repository asks for; `None` when it is not installed.
+///
+/// # Panics
+/// When it is missing and must not be.
+#[must_use]
+pub fn npm_package(of: &str, name: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(of).join("node_modules").join(name);
+    (folder.is_dir() || missing(name)).then_some(folder)
+}
+
 /// A running program whose lines are read one by one, those of its standard output and of its errors together. It is ended with its value.
 #[derive(Debug)]
 pub struct Program {

@@ -20,7 +20,7 @@
 
 use crate::client::{Arrival, Wire};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType};
-use rcgen::{ExtendedKeyUsagePurpose, IsCa, KeyPair, PKCS_ED25519};
+use rcgen::{ExtendedKeyUsagePurpose, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -105,6 +105,15 @@ impl Authority {
     #[must_use]
     pub fn certify(&self, names: &[&str]) -> Certified {
         self.certify_key(names, &key())
+    }
+
+    /// As [`Authority::certify`], with a key that every program reads: OpenSSL does not know the form that keys of Ed25519 are made in.
+    ///
+    /// # Panics
+    /// For a name that is none.
+    #[must_use]
+    pub fn certify_ecdsa(&self, names: &[&str]) -> Certified {
+        self.certify_key(names, &KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key can be made"))
     }
 
     /// A certificate with these names for somebody's own key, in PEM.

@@ -47,6 +47,7 @@ fn tests(workspace: &Workspace) -> Result<Outcome> {
     // By hand a test without its program is left out; here it is there.
     needs::python()?;
     ["curl", "openssl"].into_iter().try_for_each(needs::program)?;
+    ["node", "tests/runtimes"].into_iter().try_for_each(|folder| needs::packages(&workspace.root.join(folder)))?;
     let arguments: &[&str] = match needs::nextest() {
         true => &["nextest", "run", "--workspace", "--cargo-profile", PROFILE, "--no-fail-fast"],
         false => &["test", "--workspace", "--lib", "--bins", "--tests", "--profile", PROFILE, "--no-fail-fast"],

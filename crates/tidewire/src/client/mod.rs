@@ -23,9 +23,16 @@
 
 mod builder;
 #[cfg(feature = "tokio")]
+mod reconnecting;
+#[cfg(feature = "tokio")]
 mod websocket;
 
 pub use crate::engine::dialing::url::UrlError;
+#[cfg(feature = "tokio")]
+pub use reconnecting::{Backoff, Event, Failure, Reconnecting};
+/// Why a peer closed.
+#[cfg(feature = "tokio")]
+pub use tidewire_proto::close::CloseReason;
 #[cfg(feature = "tokio")]
 pub use websocket::{WebSocket, WebSocketError};
 

@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
 
+mod again;
 mod handshake;
 mod secure;
+mod servers;
 mod stream;
 mod ways;
 

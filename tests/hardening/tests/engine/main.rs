@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod budgets;
+mod clients;
 mod ends;
 mod heads;
 mod peers;
