@@ -43,6 +43,8 @@
 //! | `timeouts_and_limits`, `configuration` | the options |
 //! | `tokio_axum` | pages by an axum router, timers by tokio |
 //! | `client` | the client |
+//! | `client_async` | a stream and a sink, in two tasks |
+//! | `client_reconnecting` | a client that comes back |
 //!
 //! # The way of a byte
 //!
@@ -108,7 +110,9 @@
 //!
 //! | feature | default | gives |
 //! |---|---|---|
-//! | `tokio` | no | `Server::serve`: run beside a tokio runtime |
+//! | `deflate` | yes | compression of messages |
+//! | `tls` | yes | `Builder::tls`, and `wss://` for clients |
+//! | `tokio` | no | `Server::serve`: run beside a tokio runtime; `client::WebSocket`, `client::Reconnecting` |
 //! | `tower` | no | `Builder::service`: any tower service, such as an axum router, answers what is not upgraded |
 //!
 //! What happens inside is told through the crate `tracing`; [`Server::metrics`] counts it.

@@ -67,7 +67,14 @@ impl Program {
         Self { child, lines }
     }
 
-    fn line(&self) -> String {
+    /// Gives it these lines, and the end of its input.
+    pub fn input(&mut self, lines: &str) {
+        let mut stdin = self.child.stdin.take().unwrap();
+        stdin.write_all(lines.as_bytes()).unwrap();
+    }
+
+    /// Its next line.
+    pub fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("no line from the example: {error}"))
     }
 

@@ -154,3 +154,23 @@ fn client_talks_to_basic() {
     let lines = Program::start("client", &["ws://127.0.0.1:1/"]).finish();
     assert!(lines.len() == 2 && lines[0].starts_with("error: cannot connect") && lines[1] == "closed: 1006 ", "{lines:?}");
 }
+
+#[test]
+fn client_async_sends_what_is_typed_and_prints_what_comes() {
+    let server = Example::start("basic");
+    let mut client = Program::start("client_async", &[&format!("ws://{}/", server.address)]);
+    client.input("one\ntwo\n");
+    assert_eq!(client.finish(), ["open", "message: one", "message: two", "closed"]);
+}
+
+#[test]
+fn client_reconnecting_comes_back_and_gives_up_when_told() {
+    let server = Example::start("basic");
+    let client = Program::start("client_reconnecting", &[&format!("ws://{}/", server.address), "3"]);
+    assert_eq!([client.line(), client.line(), client.line()], ["attempt 1", "open", "message: Hello again"]);
+    drop(server);
+    let rest = client.finish();
+    assert!(rest[0].starts_with("down: ") && rest[0].contains("again in "), "{rest:?}");
+    assert_eq!((&*rest[1], &*rest[3]), ("attempt 2", "attempt 3"), "{rest:?}");
+    assert!(rest[4].starts_with("given up: cannot connect"), "{rest:?}");
+}

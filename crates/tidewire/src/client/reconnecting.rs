@@ -94,7 +94,7 @@ impl fmt::Display for Failure {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// An attempt begins, the so-manieth in a row (from 1).
+    /// An attempt begins: the number that it has in a row, from 1.
     Connecting(u32),
     /// There is a connection: [`Reconnecting::send`] works.
     Open,
@@ -217,38 +217,36 @@ impl Reconnecting {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        loop {
-            match &mut self.state {
-                State::Over => return Poll::Ready(None),
-                State::Waiting(wait) => {
-                    if let Some(wait) = wait {
-                        ready!(wait.as_mut().poll(cx));
-                    }
-                    let (dial, options) = (self.dial.clone(), self.options.clone());
-                    self.state = State::Connecting(Box::pin(async move { WebSocket::open(&dial, &options).await }));
-                    return Poll::Ready(Some(Event::Connecting(self.failures + 1)));
+        match &mut self.state {
+            State::Over => Poll::Ready(None),
+            State::Waiting(wait) => {
+                if let Some(wait) = wait {
+                    ready!(wait.as_mut().poll(cx));
                 }
-                State::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
-                    Ok(ws) => {
-                        self.state = State::Open { ws: Box::new(ws), since: Instant::now() };
-                        return Poll::Ready(Some(Event::Open));
-                    }
-                    Err(error) => return Poll::Ready(Some(self.down(Failure::NotOpened(error)))),
-                },
-                State::Open { ws, since } => {
-                    let failure = match ready!(Pin::new(&mut **ws).poll_next(cx)) {
-                        Some(Ok(message)) => return Poll::Ready(Some(Event::Message(message))),
-                        Some(Err(error)) => Failure::Lost(error),
-                        None => match ws.close_reason() {
-                            Some(close) => Failure::Closed(close.clone()),
-                            None => Failure::Lost(WebSocketError::Ended),
-                        },
-                    };
-                    if since.elapsed() >= self.backoff.stable {
-                        self.failures = 0;
-                    }
-                    return Poll::Ready(Some(self.down(failure)));
+                let (dial, options) = (self.dial.clone(), self.options.clone());
+                self.state = State::Connecting(Box::pin(async move { WebSocket::open(&dial, &options).await }));
+                Poll::Ready(Some(Event::Connecting(self.failures + 1)))
+            }
+            State::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
+                Ok(ws) => {
+                    self.state = State::Open { ws: Box::new(ws), since: Instant::now() };
+                    Poll::Ready(Some(Event::Open))
                 }
+                Err(error) => Poll::Ready(Some(self.down(Failure::NotOpened(error)))),
+            },
+            State::Open { ws, since } => {
+                let failure = match ready!(Pin::new(&mut **ws).poll_next(cx)) {
+                    Some(Ok(message)) => return Poll::Ready(Some(Event::Message(message))),
+                    Some(Err(error)) => Failure::Lost(error),
+                    None => match ws.close_reason() {
+                        Some(close) => Failure::Closed(close.clone()),
+                        None => Failure::Lost(WebSocketError::Ended),
+                    },
+                };
+                if since.elapsed() >= self.backoff.stable {
+                    self.failures = 0;
+                }
+                Poll::Ready(Some(self.down(failure)))
             }
         }
     }

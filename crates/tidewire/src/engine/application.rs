@@ -200,6 +200,18 @@ impl<'a> From<&'a str> for Message<'a> {
     }
 }
 
+impl From<String> for Message<'static> {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+impl From<Vec<u8>> for Message<'static> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(Cow::Owned(bytes))
+    }
+}
+
 impl<'a> From<&'a [u8]> for Message<'a> {
     fn from(bytes: &'a [u8]) -> Self {
         Self::Binary(Cow::Borrowed(bytes))

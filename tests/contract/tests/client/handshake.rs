@@ -174,6 +174,63 @@ fn closing(frames: &[u8]) -> Vec<String> {
 }
 
 #[test]
+fn c30_codes_and_reasons_that_may_not_be_sent_are_refused_in_every_state() {
+    let network = Network::new(1, Faults::none());
+    let (_server, mut workers) = Server::builder()
+        .fetch(|req, server| async move { server.upgrade(&req, Upgrade::new(())) })
+        .embed(vec![Box::new(network.io())]);
+    let endpoint = workers[0].listen(&anywhere(), &ListenOptions::default()).unwrap();
+    let told = Told::default();
+    workers.push(noting(&told).at([endpoint]).embed(Box::new(network.io()), "ws://a/").unwrap());
+    let socket = workers[1].sockets().next().unwrap();
+    for (state, until) in [("connecting", 0), ("open", 1), ("closed", 2)] {
+        network.run(LIMIT, || {
+            turn(&mut workers);
+            told.borrow().len() >= until
+        });
+        for code in [0, 999, 1004, 1005, 1006, 1015, 2999, 5000, u16::MAX] {
+            assert!(socket.close(code, "").is_err(), "{code} while {state}");
+        }
+        assert!(socket.close(1000, &"x".repeat(124)).is_err() && socket.close(1000, &"\u{fc}".repeat(62)).is_err(), "{state}");
+        assert_eq!(told.borrow().len(), until, "nothing was done");
+        if state == "open" {
+            socket.close(3000, &"x".repeat(123)).unwrap();
+        }
+    }
+    assert_eq!(*told.borrow(), ["open", "close 3000"]);
+}
+
+#[test]
+fn c35_a_server_that_does_not_answer_the_close_is_not_waited_for() {
+    let network = Network::new(1, Faults::none());
+    let mut listener = network.listen(&anywhere()).unwrap();
+    let told = Told::default();
+    let client = noting(&told).protocol("one").at([listener.local().clone()]);
+    let mut workers = vec![client.embed(Box::new(network.io()), "ws://a/").unwrap()];
+    let (mut peer, mut request, mut closed) = (None, Vec::new(), None);
+    assert!(network.run(LIMIT, || {
+        turn(&mut workers);
+        peer = peer.take().or_else(|| listener.accept().ok());
+        let Some(peer) = &mut peer else { return false };
+        request.extend(peer.read());
+        if told.borrow().is_empty() && request.ends_with(b"\r\n\r\n") {
+            let text = String::from_utf8(std::mem::take(&mut request)).unwrap();
+            peer.write(good(text.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap()).as_bytes());
+        }
+        if !told.borrow().is_empty() && closed.is_none() {
+            workers[0].sockets().next().unwrap().close(1000, "").unwrap();
+            closed = Some(network.now());
+        }
+        told.borrow().len() == 2
+    }));
+    assert_eq!(*told.borrow(), ["open", "close 1006"]);
+    let took = network.now() - closed.unwrap();
+    assert!((5..=7).contains(&took.as_secs()), "{took:?}");
+    drop((peer, workers));
+    assert_eq!(network.open_sockets(), 0);
+}
+
+#[test]
 fn a_client_that_closes_is_told_what_the_server_answered() {
     assert_eq!(closing(b"\x88\x02\x03\xe8"), ["open", "close 1000"]);
     assert_eq!(closing(b"\x88\x05\x0f\xa0bye"), ["open", "close 4000 bye"]);
@@ -201,7 +258,7 @@ fn c31_close_while_connecting_is_an_error_and_1006_later() {
 }
 
 #[test]
-fn c31_a_refused_connection_and_one_that_takes_too_long_are_reported() {
+fn c31_c35_a_refused_connection_and_one_that_takes_too_long_are_reported() {
     let network = Network::new(1, Faults::none());
     let told = Told::default();
     let nobody = Endpoint::Tcp(([127, 0, 0, 1], 9).into());

@@ -76,7 +76,7 @@ fn messages_of_all_sizes_come_back_compressed_or_not_and_the_stream_ends_with_th
             }
             let mut ws = WebSocket::open(&dial, &Options::default()).await.unwrap();
             assert_eq!(ws.answer().extensions().is_empty(), deflate.is_none());
-            for size in [0, 1, 125, 126, 65_535, 65_536, 3_000_000] {
+            for size in [0, 1, 125, 126, 65_535, 65_536, 3_000_000_usize] {
                 let text: String = (0..size).map(|i: usize| char::from(b'a' + (i * i % 23) as u8)).collect();
                 ws.send(&text).await.unwrap();
                 assert_eq!(ws.next().await.unwrap().unwrap(), Message::from(&*text));
@@ -255,7 +255,7 @@ fn pause() -> tokio::time::Instant {
 }
 
 #[test]
-fn a_silent_server_is_pinged_and_given_up_and_one_that_does_not_answer_a_close_is_not_waited_for() {
+fn c35_a_silent_server_is_pinged_and_given_up_and_one_that_does_not_answer_a_close_is_not_waited_for() {
     let (url, server) = raw(|mut stream| {
         let mut all = Vec::new();
         stream.read_to_end(&mut all).unwrap();
@@ -282,7 +282,7 @@ fn a_silent_server_is_pinged_and_given_up_and_one_that_does_not_answer_a_close_i
 }
 
 #[test]
-fn codes_that_may_not_be_sent_are_refused_and_the_socket_stays_open() {
+fn c30_codes_that_may_not_be_sent_are_refused_and_the_socket_stays_open() {
     let (server, url) = echo();
     run(async {
         let mut ws = WebSocket::connect(&url).await.unwrap();

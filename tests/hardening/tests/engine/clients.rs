@@ -15,7 +15,7 @@ use tidewire_kit::sim::{Faults, Network};
 use tidewire_proto::Role;
 
 const LIMIT: Duration = Duration::from_secs(600);
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 300;
 
 /// What the client was told after `open`, and the code of the Close that the server got.
 #[derive(Debug, PartialEq, Eq)]
