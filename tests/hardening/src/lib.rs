@@ -7,6 +7,7 @@
 
 pub mod deflate;
 pub mod fuzz;
+pub mod inflate;
 pub mod text;
 
 use tidewire_proto::{Event, Limits, PeerError, Receiver, Role};

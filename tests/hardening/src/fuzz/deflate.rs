@@ -8,8 +8,9 @@ use tidewire_proto::deflate::{Deflater, Inflater};
 use tidewire_proto::extension::Direction;
 use tidewire_proto::{Event, Limits, Opcode, PeerError, Receiver, Role, encode_compressed};
 
-use super::{Flags, Input, plain};
+use super::{Flags, Input};
 use crate::deflate::TAIL;
+use crate::inflate;
 
 /// See the [module](self).
 ///
@@ -84,7 +85,7 @@ fn any_bytes(mut input: Input<'_>, takeover: bool, limit: u8) {
     let expected = match bytes.len() > limit + limit / 16 + 1024 {
         // No compressor makes so many bytes of a message that is allowed: it is refused before it is kept.
         true => Err(PeerError::MessageTooBig),
-        false => plain::message(bytes, limit),
+        false => inflate::message(bytes, limit),
     };
     assert_eq!(told, expected, "of {} bytes", bytes.len());
     if expected.is_ok() {

@@ -9,7 +9,6 @@ mod extension;
 mod frame;
 mod handshake;
 mod model;
-mod plain;
 mod receive;
 
 /// Something that is fuzzed.

@@ -1,9 +1,9 @@
-//! DEFLATE (RFC 1951) read bit by bit, and what RFC 7692 makes of it: the judge of bytes that claim to be a compressed message. It
-//! says no more than yes, with the message, or no, as zlib does: incomplete codes are none, but for one of a single bit.
+//! DEFLATE (RFC 1951) read bit by bit, without tables, and what RFC 7692 makes of it: a second opinion on compressed messages, and
+//! how far they refer back. It is as strict as zlib: incomplete codes are none, but for one of a single bit.
 
 use tidewire_proto::PeerError;
 
-use crate::deflate::TAIL;
+use crate::deflate::{Reach, TAIL};
 
 const LENGTHS: [usize; 29] =
     [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258];
@@ -11,20 +11,33 @@ const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 
 
 /// What a message means when none was before it: blocks that end where the bytes end, the tail behind them included. Behind a final
 /// block, at the next byte, another stream may begin, and the message may end without a tail (section 7.2.3.5).
+///
+/// # Errors
+/// [`PeerError::InvalidCompression`], and [`PeerError::MessageTooBig`] when it is more than `limit` bytes before that.
 pub fn message(bytes: &[u8], limit: usize) -> Result<Vec<u8>> {
-    let with_tail = [bytes, &TAIL].concat();
-    let mut reader = Reader { bits: &with_tail, at: 0, given: 8 * bytes.len(), out: Vec::new(), start: 0, limit };
+    read(bytes, limit, false).map(|(out, _)| out)
+}
+
+/// How far a message refers back, also to what is before it.
+///
+/// # Errors
+/// [`PeerError::InvalidCompression`].
+pub fn reach(bytes: &[u8]) -> Result<Reach> {
+    read(bytes, usize::MAX, true).map(|(out, reach)| Reach { len: out.len(), ..reach })
+}
+
+type Result<T> = std::result::Result<T, PeerError>;
+const INVALID: PeerError = PeerError::InvalidCompression;
+
+fn read(bytes: &[u8], limit: usize, context: bool) -> Result<(Vec<u8>, Reach)> {
+    let bits = [bytes, &TAIL].concat();
+    let (given, end) = (8 * bytes.len(), 8 * bits.len());
+    let mut reader = Reader { bits: &bits, at: 0, given, out: Vec::new(), start: 0, limit, context, reach: Reach::default() };
     let mut at_rest = true;
-    loop {
-        if at_rest && reader.at == reader.given {
-            return Ok(reader.out);
-        }
-        if reader.at == 8 * with_tail.len() {
-            return Ok(reader.out);
-        }
-        if reader.at > reader.given {
+    while reader.at != end && !(at_rest && reader.at == given) {
+        if reader.at > given {
             // The tail is the length of a stored block; nothing else may end in it.
-            return Err(PeerError::InvalidCompression);
+            return Err(INVALID);
         }
         at_rest = reader.block()?;
         if at_rest {
@@ -32,13 +45,12 @@ pub fn message(bytes: &[u8], limit: usize) -> Result<Vec<u8>> {
             reader.start = reader.out.len();
         }
     }
+    Ok((reader.out, reader.reach))
 }
-
-type Result<T> = std::result::Result<T, PeerError>;
-const INVALID: PeerError = PeerError::InvalidCompression;
 
 struct Reader<'a> {
     bits: &'a [u8],
+    /// In bits.
     at: usize,
     /// Where the tail begins, in bits.
     given: usize,
@@ -46,6 +58,9 @@ struct Reader<'a> {
     /// Where this stream began in the output.
     start: usize,
     limit: usize,
+    /// Whether it may refer to what is before it, which is taken for zeros.
+    context: bool,
+    reach: Reach,
 }
 
 impl Reader<'_> {
@@ -147,11 +162,15 @@ impl Reader<'_> {
                         code @ 4..=29 => ((2 + code % 2) << (code / 2 - 1)) + 1 + self.take(code / 2 - 1)?,
                         _ => return Err(INVALID),
                     };
-                    if distance > self.out.len() - self.start {
+                    let before = distance.saturating_sub(self.out.len() - self.start);
+                    if before > 0 && !self.context {
                         return Err(INVALID);
                     }
+                    self.reach.distance = self.reach.distance.max(distance);
+                    self.reach.before = self.reach.before.max(before);
                     for _ in 0..len {
-                        self.push(self.out[self.out.len() - distance])?;
+                        let from = self.out.len().checked_sub(distance);
+                        self.push(from.map_or(0, |from| self.out[from]))?;
                     }
                 }
             }
