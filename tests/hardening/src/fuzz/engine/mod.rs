@@ -24,7 +24,8 @@ use super::Input;
 
 /// More virtual time than anything may take that is told to end.
 const LIMIT: Duration = Duration::from_secs(600);
-/// What a run may hold at a time: the server within its limits, and the simulated network with what is under way.
+/// What a run may hold at a time: some thirty connections with compressors of their own, a third of a MiB each, and what their limits
+/// allow. Most hold a quarter of a MiB, and none that was bred more than three.
 const MEMORY: u64 = 16 * 1024 * 1024;
 /// The most steps of one run, so that none is slow.
 const STEPS: usize = 200;
