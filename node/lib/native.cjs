@@ -5,12 +5,19 @@
 /** The platforms that have a package. */
 const PLATFORMS = ["linux-x64-gnu", "linux-x64-musl", "linux-arm64-gnu", "linux-arm64-musl", "darwin-x64", "darwin-arm64"];
 
-/** The platform's name, as napi-rs gives it. */
-function platform() {
+/**
+ * The names that the platform may have, as napi-rs gives them. Of Linux's two, npm installs the one that fits; which one that is, Node.js
+ * says only in a report that takes long to make.
+ */
+function names() {
   const { platform, arch } = process;
-  if (platform !== "linux") return `${platform}-${arch}`;
-  const glibc = process.report?.getReport()?.header?.glibcVersionRuntime;
-  return `linux-${arch}-${glibc ? "gnu" : "musl"}`;
+  return platform === "linux" ? [`linux-${arch}-gnu`, `linux-${arch}-musl`] : [`${platform}-${arch}`];
+}
+
+/** The one that fits. */
+function fitting([gnu, musl]) {
+  if (musl === undefined) return gnu;
+  return process.report?.getReport()?.header?.glibcVersionRuntime ? gnu : musl;
 }
 
 /** What to do when the addon is nowhere. */
@@ -24,21 +31,21 @@ function missing(name) {
   );
 }
 
-function load(name) {
-  const tried = [];
-  for (const file of [`../tidewire.${name}.node`, `tidewire-${name}`]) {
-    try {
-      return require(file);
-    } catch (cause) {
-      // The file itself is missing, not something that it needs.
-      const absent = cause.code === "MODULE_NOT_FOUND" && cause.message.includes(file.replace("..", ""));
-      if (!absent) throw new Error(`tidewire: the native part is there, but does not load: ${cause.message}`, { cause });
-      tried.push(cause);
+function load() {
+  let broken;
+  for (const name of names()) {
+    for (const file of [`../tidewire.${name}.node`, `tidewire-${name}`]) {
+      try {
+        return require(file);
+      } catch (cause) {
+        // The file itself is missing, not something that it needs?
+        const absent = cause.code === "MODULE_NOT_FOUND" && cause.message.includes(file.replace("..", ""));
+        if (!absent) broken ??= cause;
+      }
     }
   }
-  throw Object.assign(new Error(`tidewire: the native part is missing: ${missing(name)}`, { cause: tried.at(-1) }), {
-    code: "ERR_TIDEWIRE_NATIVE",
-  });
+  const why = broken === undefined ? `is missing: ${missing(fitting(names()))}` : `is there, but does not load: ${broken.message}`;
+  throw Object.assign(new Error(`tidewire: the native part ${why}`, { cause: broken }), { code: "ERR_TIDEWIRE_NATIVE" });
 }
 
-module.exports = load(platform());
+module.exports = load();

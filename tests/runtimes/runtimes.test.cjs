@@ -60,7 +60,7 @@ const once = { cwd: __dirname, timeout: MINUTES };
 test("one program says the same on Node.js, on Deno, and on Bun, whose own serve() it is there", async () => {
   const expected = `${[...PAGES, ...MESSAGES].join("\n")}\n`;
   assert.strictEqual(await run(node(26), ["program.mjs"], once), expected, "Node.js");
-  assert.strictEqual(await run(deno(), ["run", "--allow-all", "--node-modules-dir=manual", "--no-lock", "program.mjs"], once), expected, "Deno");
+  assert.strictEqual(await run(deno(), ["run", "--allow-ffi", "--allow-read", "--allow-env", "--allow-net=127.0.0.1,localhost", "--node-modules-dir=manual", "--no-lock", "program.mjs"], once), expected, "Deno");
   assert.strictEqual(await run(bun(), ["program.mjs"], once), expected, "Bun");
   const own = 'const t = require("tidewire"); console.log(t.serve === Bun.serve, t.CookieMap === Bun.CookieMap, require("tidewire/bun").serve === Bun.serve)';
   assert.strictEqual(await run(bun(), ["-e", own], once), "true true true\n");
