@@ -36,6 +36,9 @@
 //! | `max_subscriptions` and `max_topic_length` | 65,536 of one socket, 65,536 bytes | nothing; `subscribe` answers `false`, `try_subscribe` why | `refused_subscriptions` |
 //! | `connect_timeout`, of a [`Client`](crate::Client) | 10 s | the end; the handler gets [`TimedOut`](crate::engine::ConnectError::TimedOut) | `connects_timed_out` |
 //!
+//! A peer that reads a little now and then is not silent: it may hold `backpressure_limit` of what waits for it for as long as it likes,
+//! but no more. Where that is too much, set `close_on_backpressure_limit`.
+//!
 //! Pongs need no limit: behind a stall only the latest ping is answered (RFC 6455, section 5.5.3). A peer that breaks the protocol
 //! gets Close 1002 or 1007 with the reason and is counted by [`peer_errors`](crate::Metrics::peer_errors); one that breaks TLS gets
 //! its alert and is counted by [`tls_errors`](crate::Metrics::tls_errors). Both are no limits, and are logged at the level debug.

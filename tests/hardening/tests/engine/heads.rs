@@ -1,4 +1,6 @@
-//! Rows 1, 10 and 19: heads that cost, heads that smuggle, and pages that may not connect.
+//! Rows 1, 10, 11 and 19: heads that cost, that never end, that smuggle, and pages that may not connect.
+
+use std::time::Duration;
 
 use ::http::StatusCode;
 use allocation_counter::{AllocationInfo, measure};
@@ -109,6 +111,33 @@ fn row_01_a_head_in_one_byte_writes_costs_what_its_bytes_do() {
     let (small, large) = (cost(2000), cost(14_000));
     assert!(large.count_total <= 8 * small.count_total, "seven times the bytes: {small:?}, {large:?}");
     assert!(large.bytes_total <= 8 * small.bytes_total, "seven times the bytes: {small:?}, {large:?}");
+}
+
+#[test]
+fn row_11_a_head_that_trickles_ends_by_a_total_deadline() {
+    const STEP: Duration = Duration::from_secs(5);
+    let head = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: aaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    // Nothing; a part and then nothing; one byte in five seconds; and the same behind a request that was served.
+    for (before, first, each) in [(&b""[..], 0, 0), (b"", 20, 0), (b"", 1, 1), (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1, 1)] {
+        let mut world = World::calm(paths());
+        let mut peer = world.peer();
+        peer.write(before);
+        world.settle(&mut []);
+        peer.read();
+        peer.write(&head[..first]);
+        let (mut at, start) = (first, world.network.now());
+        while !peer.is_at_end() && !peer.is_reset() {
+            world.pass(STEP, &mut []);
+            peer.read();
+            peer.write(&head[at..at + each]);
+            at += each;
+            assert!(at < head.len(), "it never ends");
+        }
+        let took = world.network.now() - start;
+        assert!(took >= 2 * STEP && took <= 3 * STEP, "it ended after {took:?}");
+        assert_eq!(world.server.metrics().closed_head, 1);
+        world.end(Vec::new());
+    }
 }
 
 /// What is to be refused, and what is behind it.
