@@ -64,7 +64,6 @@ impl Responder {
     ///         responder.respond(Response::new(text.into()));
     ///     }
     /// }
-    /// # let _ = answer::<std::future::Ready<String>>;
     /// ```
     #[must_use]
     pub fn peer_gone(&self) -> PeerGone {
