@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidewire::client::ClientError;
+use tidewire::client::{ClientError, Proxy};
 use tidewire::engine::Worker;
 use tidewire::sys::Endpoint;
 use tidewire::{Client, Compress, Compressor, LocalSocket, Message};
@@ -71,6 +71,11 @@ impl Dials {
         };
         if flags.next() {
             client = client.protocol("chat");
+        }
+        if flags.next() {
+            // Whoever is connected to is asked for a tunnel first.
+            let proxy = Proxy::at("http://name:word@proxy/").unwrap_or_else(|error| panic!("it is a proxy's URL: {error}"));
+            client = client.proxy(proxy);
         }
         match client.connect(&worker.handle(), "ws://a/") {
             Ok(_) => self.outcomes.push(outcome),
@@ -178,10 +183,15 @@ enum Stage {
 }
 
 impl Served {
-    /// Answers the request as a server must, if it has come.
+    /// Answers the request as a server or a proxy must, if it has come.
     fn answer(&mut self, compression: bool) {
         let text = String::from_utf8_lossy(&self.unparsed).into_owned();
         let Some(end) = text.find("\r\n\r\n").filter(|_| self.stage == Stage::Asked) else { return };
+        if text.starts_with("CONNECT ") {
+            self.peer.write(b"HTTP/1.1 200 Connection established\r\n\r\n");
+            self.unparsed.drain(..end + 4);
+            return;
+        }
         let header = |name: &str| text[..end].lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         let Some(key) = header("Sec-WebSocket-Key:") else { panic!("a request without a key: {text}") };
         let mut answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n".to_owned();
@@ -205,7 +215,9 @@ impl Served {
             Stage::Open(compression) => compression,
             Stage::Asked => {
                 let head = self.unparsed.windows(4).position(|window| window == b"\r\n\r\n");
-                assert!(head.is_none_or(|end| end + 4 == self.unparsed.len()), "a client waits for the answer");
+                // Any answer with a good status opens a tunnel.
+                let tunnel = self.unparsed.starts_with(b"CONNECT ");
+                assert!(tunnel || head.is_none_or(|end| end + 4 == self.unparsed.len()), "a client waits for the answer");
                 return;
             }
             Stage::Closed => {
