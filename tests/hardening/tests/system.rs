@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -82,6 +82,22 @@ fn resets_leave_no_descriptor(server: &Server) {
     assert!(server.metrics().opened > 100);
 }
 
+/// Without the deadline that would end it otherwise.
+fn a_reset_behind_a_fin_is_noticed_while_fetch_waits() {
+    let builder = Server::builder::<()>().fetch(|_, _| std::future::pending::<&str>());
+    let builder = builder.options(|options| options.http_idle_timeout = Duration::ZERO);
+    let server = builder.bind("127.0.0.1:0").unwrap().start().unwrap();
+    let mut stream = TcpStream::connect(address(&server)).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    wait_until("the request", || server.metrics().requests == 1);
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    wait_until("its end", || server.metrics().closed == 1);
+    server.stop_within(Duration::ZERO);
+    server.join().unwrap();
+}
+
 /// Lets this process open no more than it has, and some.
 fn limit(more: u64) {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
@@ -137,6 +153,7 @@ fn row_21_and_row_23_descriptors_that_run_out_and_resets_leave_nothing_behind() 
     let server = echo();
     let mut steady = open(&server);
     resets_leave_no_descriptor(&server);
+    a_reset_behind_a_fin_is_noticed_while_fetch_waits();
     descriptors_that_run_out_pause_accepting(&server, &mut steady);
     echoes(&mut steady, "the end");
     drop(steady);
