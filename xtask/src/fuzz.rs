@@ -36,7 +36,7 @@ const ADDRESS: &str = "-Zsanitizer=address";
 #[derive(Args)]
 #[command(after_help = "Findings are kept in tests/fuzz/findings; tests/fuzz/README.md says what to do with one.")]
 pub struct Options {
-    /// The target; without it, all of them, one after the other
+    /// The target; without it (or with a time alone) all of them, one after the other
     target: Option<String>,
     /// How long each runs: 90s, 20m or 2h
     #[arg(default_value = TIME)]
@@ -96,7 +96,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
         known.iter().for_each(|target| println!("{target}"));
         return Ok(());
     }
-    let targets = chosen(&known, options.target.as_deref())?;
+    let (wanted, time) = wanted(options.target.as_deref(), options.time);
+    let targets = chosen(&known, wanted)?;
     fuzzer.build(&targets)?;
     if !options.input.is_empty() {
         return process::run(fuzzer.program(&targets[0])?.args(&options.input).args(&options.options));
@@ -104,12 +105,17 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
     if options.minimise {
         return fuzzer.minimise(&targets[0]);
     }
-    let failures: Vec<_> = targets
-        .iter()
-        .filter_map(|target| fuzzer.fuzz(target, options.time, &options.options).err())
-        .map(|it| it.to_string())
-        .collect();
+    let failures: Vec<_> =
+        targets.iter().filter_map(|target| fuzzer.fuzz(target, time, &options.options).err()).map(|it| it.to_string()).collect();
     if failures.is_empty() { Ok(()) } else { Err(Failure::new(failures.join("\n"))) }
+}
+
+/// A time alone is that of all targets.
+fn wanted(first: Option<&str>, time: Time) -> (Option<&str>, Time) {
+    match first.and_then(|first| first.parse().ok()) {
+        Some(time) => (None, time),
+        None => (first, time),
+    }
 }
 
 /// The targets to run.
@@ -246,6 +252,14 @@ mod tests {
             assert!(seconds(wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(seconds(TIME), Ok(60));
+    }
+
+    #[test]
+    fn a_time_alone_is_for_all_targets() {
+        let minute = Time { seconds: 60 };
+        assert_eq!(wanted(Some("20m"), minute), (None, Time { seconds: 1200 }));
+        assert_eq!(wanted(Some("frame"), minute), (Some("frame"), minute));
+        assert_eq!(wanted(None, minute), (None, minute));
     }
 
     #[test]
