@@ -286,3 +286,15 @@ test("a taken port is a clear error", async (t) => {
   const server = site(t, {});
   assert.throws(() => serve({ port: server.port, fetch() {} }), /Is 0\.0\.0\.0:\d+ in use\?/);
 });
+
+test("27: disposing of a server stops it by force", { skip: Symbol.dispose === undefined }, async (t) => {
+  for (const symbol of [Symbol.dispose, Symbol.asyncDispose]) {
+    let closed;
+    const server = site(t, { close: (ws, code) => void (closed = code) });
+    const client = await connect(server);
+    await server[symbol]();
+    await until(client, () => client.closed);
+    assert.deepStrictEqual([closed, client.closed.code], [1006, 1006]);
+    await assert.rejects(fetch(`http://127.0.0.1:${server.port}/`));
+  }
+});
