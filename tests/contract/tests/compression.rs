@@ -8,7 +8,7 @@ use tidewire::sys::{Endpoint, ListenOptions};
 use tidewire::{Builder, Compress, Compressor, Deflate, Kind, SendStatus};
 use tidewire_contract::{Notes, World, noting, upgrading};
 use tidewire_hardening::deflate::reach;
-use tidewire_kit::client::frame::{CONTINUATION, FIN, PING, RSV1, TEXT};
+use tidewire_kit::client::frame::{CONTINUATION, FIN, PING, RSV1, TEXT, decode};
 use tidewire_kit::client::{Client, Message, Upgrade, accept_for};
 use tidewire_kit::sim::{Faults, Network, Peer};
 use tidewire_kit::{Random, for_each_seed};
@@ -555,6 +555,62 @@ fn our_client_and_our_server_understand_each_other_whatever_each_wants() {
     });
 }
 
+/// A client meets a server that gives this answer and nothing more; it goes on until what the client has sent since is enough.
+fn answered(client: tidewire::Client, answer: &str, mut enough: impl FnMut(&[u8]) -> bool) {
+    let network = Network::new(0, Faults::none());
+    let mut listener = network.listen(&Endpoint::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
+    let mut worker = client.at([listener.local().clone()]).embed(Box::new(network.io()), "ws://a/").unwrap();
+    let (mut peer, mut received, mut answered) = (None, Vec::new(), false);
+    network.run(tidewire_contract::LIMIT, || {
+        worker.turn(None).unwrap();
+        let Some(peer) = &mut peer else {
+            peer = listener.accept().ok();
+            return false;
+        };
+        received.extend(peer.read());
+        if !answered && received.ends_with(b"\r\n\r\n") {
+            let request = String::from_utf8(std::mem::take(&mut received)).unwrap();
+            let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+            let head = "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+            peer.write(format!("{head}{}\r\nSec-WebSocket-Extensions: {answer}\r\n\r\n", accept_for(key)).as_bytes());
+            answered = true;
+        }
+        enough(if answered { &received } else { &[] })
+    });
+}
+
+#[test]
+fn contract_24_no_message_of_a_client_refers_farther_back_either() {
+    for (bits, alone) in (8..=15).flat_map(|bits| [(bits, false), (bits, true)]) {
+        let window = 1_usize << bits;
+        let periods = [window / 2, window * 9 / 10, window - 3, window, window + 1];
+        let payloads = periods.map(|period| Random::new(period as u64).bytes(period).repeat(2));
+        let client = tidewire::Client::builder().per_message_deflate(Compressor::Dedicated).open(move |ws| {
+            for payload in &payloads {
+                ws.send_with(payload, Compress::Yes);
+            }
+        });
+        let takeover = if alone { "; client_no_context_takeover" } else { "" };
+        let answer = format!("permessage-deflate; client_max_window_bits={bits}{takeover}");
+        answered(client, &answer, |mut received| {
+            let mut frames = Vec::new();
+            while let Some((frame, len)) = decode(received) {
+                frames.push(frame);
+                received = &received[len..];
+            }
+            if frames.len() < periods.len() {
+                return false;
+            }
+            let reaches = frames.iter().filter(|frame| frame.first & RSV1 != 0).map(|frame| reach(&frame.payload));
+            let reaches: Vec<_> = reaches.collect();
+            assert!(reaches.iter().all(|reach| reach.distance <= window), "{reaches:?} of {answer}");
+            assert!(!alone || reaches.iter().all(|reach| reach.before == 0), "{reaches:?} of {answer}");
+            assert!(bits < 10 || reaches.iter().any(|reach| reach.distance > window / 3), "{reaches:?} of {answer}");
+            true
+        });
+    }
+}
+
 #[test]
 fn contract_29_a_client_refuses_an_answer_that_does_not_fit_its_offer() {
     let answers = [
@@ -564,33 +620,15 @@ fn contract_29_a_client_refuses_an_answer_that_does_not_fit_its_offer() {
         "foo",
     ];
     for (number, answer) in answers.into_iter().chain(["permessage-deflate"]).enumerate() {
-        let network = Network::new(0, Faults::none());
-        let mut listener = network.listen(&Endpoint::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
         let notes = Notes::default();
         let (open, error, close) = (notes.clone(), notes.clone(), notes.clone());
-        let builder = tidewire::Client::builder()
+        let client = tidewire::Client::builder()
             .open(move |_| open.add("open"))
             .error(move |_, why| error.add(why.to_string()))
             .close(move |_, code, _| close.add(format!("close {code}")));
         // The last answer is right but for that nothing was offered.
-        let builder = if number < answers.len() { builder.per_message_deflate(Compressor::Dedicated) } else { builder };
-        let mut worker = builder.at([listener.local().clone()]).embed(Box::new(network.io()), "ws://a/").unwrap();
-        let (mut peer, mut request) = (None, Vec::new());
-        network.run(tidewire_contract::LIMIT, || {
-            worker.turn(None).unwrap();
-            let Some(peer) = &mut peer else {
-                peer = listener.accept().ok();
-                return false;
-            };
-            request.extend(peer.read());
-            if request.ends_with(b"\r\n\r\n") {
-                let text = String::from_utf8(std::mem::take(&mut request)).unwrap();
-                let key = text.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-                let head = "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-                peer.write(format!("{head}{}\r\nSec-WebSocket-Extensions: {answer}\r\n\r\n", accept_for(key)).as_bytes());
-            }
-            notes.has("close 1006")
-        });
+        let client = if number < answers.len() { client.per_message_deflate(Compressor::Dedicated) } else { client };
+        answered(client, answer, |_| notes.has("close 1006"));
         let told = notes.take();
         assert_eq!((told.len(), told.last().map(String::as_str)), (2, Some("close 1006")), "{answer}: {told:?}");
         assert!(told[0].contains("extension") || told[0].contains("permessage-deflate"), "{answer}: {told:?}");
