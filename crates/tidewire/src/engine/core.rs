@@ -174,8 +174,10 @@ impl Core {
         state.out.reached(limit, peer);
     }
 
-    /// Sends what was queued and tells what became of it, until there is nothing more to tell.
-    pub fn settle(self: &Rc<Self>) {
+    /// Sends what was queued and tells what became of it, until there is nothing more to tell. Whether there
+    /// was anything to tell.
+    pub fn settle(self: &Rc<Self>) -> bool {
+        let mut told = false;
         loop {
             let mut state = self.state.borrow_mut();
             state.flush_dirty();
@@ -188,8 +190,10 @@ impl Core {
             let early = std::mem::take(&mut state.early);
             drop(state);
             if lost.is_empty() && drained.is_empty() && room.is_empty() && early.is_empty() {
-                return self.bury();
+                self.bury();
+                return told;
             }
+            told = true;
             lost.into_iter().for_each(|id| self.lost(id, Happening::Lost));
             room.into_iter().for_each(|id| self.output_taken(id));
             drained.into_iter().for_each(|id| self.drain(id));

@@ -223,12 +223,13 @@ impl Worker {
 
     fn turn_entered(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         // What was sent between turns goes out before the worker sleeps.
-        self.core.settle();
+        let told = self.core.settle();
         let timeout = match (self.timeout(), timeout) {
             (Some(own), Some(given)) => Some(own.min(given)),
             (own, given) => own.or(given),
         };
-        let idle = self.core.executor.queue().sleep() && self.core.mailbox.is_empty();
+        // Whoever turns this may be waiting for what was told just now, such as that the last connection has ended.
+        let idle = self.core.executor.queue().sleep() && self.core.mailbox.is_empty() && !told;
         let mut events = std::mem::take(&mut self.events);
         {
             let mut state = self.core.state.borrow_mut();

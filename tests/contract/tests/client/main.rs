@@ -1,7 +1,7 @@
 //! The client's role: the handlers' client on the simulator and on real sockets, the async one, and servers of other people.
 
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test from end to end: what goes wrong has to be loud")]
 
 mod again;
 mod handshake;

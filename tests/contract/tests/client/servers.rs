@@ -194,6 +194,35 @@ fn our_own_servers() {
     }
 }
 
+#[test]
+fn what_fails_at_once_is_told_and_the_client_does_not_sleep_on_it() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let error = Rc::new(RefCell::new(String::new()));
+        let note = error.clone();
+        let client = Client::builder().error(move |_, error| *note.borrow_mut() = error.code().to_owned());
+        client.run("ws+unix:/nobody/listens/here").unwrap();
+        done.send(error.take()).unwrap();
+    });
+    assert_eq!(ended.recv_timeout(PATIENCE).expect("it hangs"), "ENOENT");
+}
+
+#[test]
+fn a_server_on_a_unix_socket() {
+    let folder = Folder::new();
+    let path = folder.join("a socket");
+    let upgrade = || Server::builder().fetch(|req, server| async move { server.upgrade(&req, Upgrade::new(())) });
+    let echo = upgrade().message(|ws, message| {
+        ws.send(message);
+    });
+    let server = echo.options(|options| options.backpressure_limit = usize::MAX).bind(path.clone()).unwrap().start().unwrap();
+    let url = format!("ws+unix:{}:/", path.to_str().unwrap().replace(' ', "%20"));
+    converse(&Dial::to(&url).unwrap(), false);
+    by_handlers(&url, false);
+    server.stop();
+    server.join().unwrap();
+}
+
 const PROXY: &str = r#"
 const [, , , cert, key, tls] = process.argv;
 const fs = require("fs"), net = require("net");
