@@ -12,7 +12,7 @@
 //!   Open ───────────────> CloseSent ──────────────────────────> Ending
 //!    │ └── PeerClose, PeerError ───────────────────────────────>  │
 //!    │                        │                                   │
-//!    └─ EndOfStream, Lost, LocalTerminate (and Deadline, once closing) ──> Ended
+//!    └─ EndOfStream, Lost, LocalTerminate, CutOff (and Deadline, once closing) ──> Ended
 //! ```
 
 use thiserror::Error;
@@ -41,8 +41,10 @@ pub enum Happening {
     Message,
     /// The application closes, or the server stops.
     LocalClose,
-    /// The application terminates, or a limit does (idle timeout, backpressure).
+    /// The application terminates.
     LocalTerminate,
+    /// A limit ends it (the idle timeout, the patience of a stop), or the server stops by force.
+    CutOff,
     /// The receiver gave a Close.
     PeerClose,
     /// The receiver gave an error.
@@ -62,7 +64,8 @@ pub enum CloseFrame {
     No,
     /// Our own: the application's code and reason, or those of the error.
     Send,
-    /// The answer to the peer's: its code, or empty if it was empty (RFC 6455, section 5.5.1).
+    /// The answer to the peer's: its code and reason, or empty if it was empty (RFC 6455, section 5.5.1). The reason as well,
+    /// as Bun does: the `close` event of a browser that closed shows what the server answered.
     Echo,
 }
 
@@ -170,7 +173,9 @@ pub const fn step(role: Role, phase: Phase, happening: Happening) -> Result<Step
             return Ok(Step { next: P::Open, deliver: true, close: C::No, report: R::Nothing, transport: T::Keep });
         }
         (P::Open, H::LocalClose) => (P::CloseSent, C::Send, at_once(role, R::Local), T::Keep),
-        (P::Open, H::LocalTerminate) => (P::Ended, C::No, R::Lost, T::Abort),
+        // What was said to be sent leaves, as in Bun; what a limit ends has a peer that does not take it.
+        (P::Open, H::LocalTerminate) => (P::Ended, C::No, R::Lost, T::Release),
+        (P::Open, H::CutOff) => (P::Ended, C::No, R::Lost, T::Abort),
         (P::Open, H::PeerClose) => (P::Ending, C::Echo, R::Remote, both_closed(role)),
         // Both roles end it: a peer that failed is not waited for (section 7.1.7).
         (P::Open, H::PeerError) => (P::Ending, C::Send, R::Failed, T::Finish),
@@ -180,15 +185,19 @@ pub const fn step(role: Role, phase: Phase, happening: Happening) -> Result<Step
         (P::CloseSent, H::Message | H::LocalClose) => (P::CloseSent, C::No, R::Nothing, T::Keep),
         (P::CloseSent, H::PeerClose) => (P::Ending, C::No, at_last(role, R::Remote), both_closed(role)),
         (P::CloseSent, H::PeerError) => (P::Ending, C::No, at_last(role, R::Failed), T::Finish),
-        (P::CloseSent, H::LocalTerminate) => (P::Ended, C::No, at_last(role, R::Lost), T::Abort),
-        (P::CloseSent, H::EndOfStream | H::Lost | H::Deadline) => (P::Ended, C::No, at_last(role, R::Lost), T::Release),
+        (P::CloseSent, H::CutOff) => (P::Ended, C::No, at_last(role, R::Lost), T::Abort),
+        (P::CloseSent, H::LocalTerminate | H::EndOfStream | H::Lost | H::Deadline) => {
+            (P::Ended, C::No, at_last(role, R::Lost), T::Release)
+        }
 
         // Calls after the end are safe and do nothing.
         (P::Ending, H::LocalClose) => (P::Ending, C::No, R::Nothing, T::Keep),
-        (P::Ended, H::LocalClose | H::LocalTerminate) => (P::Ended, C::No, R::Nothing, T::Keep),
+        (P::Ended, H::LocalClose | H::LocalTerminate | H::CutOff) => (P::Ended, C::No, R::Nothing, T::Keep),
 
-        (P::Ending, H::LocalTerminate) => (P::Ended, C::No, R::Nothing, T::Abort),
-        (P::Ending, H::EndOfStream | H::Lost | H::Deadline) => (P::Ended, C::No, R::Nothing, T::Release),
+        (P::Ending, H::CutOff) => (P::Ended, C::No, R::Nothing, T::Abort),
+        (P::Ending, H::LocalTerminate | H::EndOfStream | H::Lost | H::Deadline) => {
+            (P::Ended, C::No, R::Nothing, T::Release)
+        }
 
         // The closing deadline runs only while closing.
         (P::Open, H::Deadline)
@@ -209,10 +218,11 @@ mod tests {
     use super::*;
 
     const PHASES: [Phase; 4] = [Phase::Open, Phase::CloseSent, Phase::Ending, Phase::Ended];
-    const HAPPENINGS: [Happening; 8] = [
+    const HAPPENINGS: [Happening; 9] = [
         Happening::Message,
         Happening::LocalClose,
         Happening::LocalTerminate,
+        Happening::CutOff,
         Happening::PeerClose,
         Happening::PeerError,
         Happening::EndOfStream,
@@ -253,7 +263,8 @@ mod tests {
         let report = |happening| step(Role::Client, Phase::CloseSent, happening).map(|step| step.report);
         assert_eq!(report(Happening::PeerClose), Ok(Report::Remote));
         assert_eq!(report(Happening::PeerError), Ok(Report::Failed));
-        for happening in [Happening::EndOfStream, Happening::Lost, Happening::Deadline, Happening::LocalTerminate] {
+        use Happening::{CutOff, Deadline, EndOfStream, LocalTerminate, Lost};
+        for happening in [EndOfStream, Lost, Deadline, LocalTerminate, CutOff] {
             assert_eq!(report(happening), Ok(Report::Lost));
         }
     }

@@ -52,6 +52,7 @@ fn a_handler_that_closes_its_socket_gets_nothing_more_not_even_from_the_same_rea
         let mut world = World::calm(noting(&notes).message(move |ws, text| {
             inner.add(format!("message {text}"));
             if text.text() == "end" {
+                ws.send("sent before");
                 if terminate {
                     ws.terminate()
                 } else {
@@ -70,7 +71,9 @@ fn a_handler_that_closes_its_socket_gets_nothing_more_not_even_from_the_same_rea
         assert_eq!(notes.all(), ["open", "message first", "message end", close, "returned"]);
         let mut clients = vec![client];
         world.settle(&mut clients);
-        assert_eq!(clients[0].ended(), Some(if terminate { Ended::Reset } else { Ended::Fin }));
+        assert_eq!(clients[0].ended(), Some(Ended::Fin));
+        assert_eq!(clients[0].close_frame().is_some(), !terminate);
+        assert_eq!(clients[0].take_messages(), texts(["sent before"]));
         assert_eq!(notes.all().len(), 5);
         world.end(clients);
     }
@@ -358,11 +361,11 @@ fn a_fetch_that_stops_the_server_from_open_is_dropped_only_after_its_poll() {
         assert!(finished);
         while clients[0].step() {}
         if stays {
-            assert_eq!(notes.all(), ["upgraded", "polled to its end", "close 1006"], "it waits for as long as its worker lives");
+            assert_eq!(notes.all(), ["upgraded", "polled to its end", "close 1001"], "it waits for as long as its worker lives");
         }
         world.end(clients);
         let mut notes = notes.all();
-        notes.retain(|note| note != "close 1006");
+        notes.retain(|note| note != "close 1001");
         assert_eq!(notes, ["upgraded", "polled to its end", "dropped"]);
     }
 }

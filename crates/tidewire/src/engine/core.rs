@@ -9,7 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use tidewire_proto::close::code;
 use tidewire_proto::state::{Happening, Report};
 
 use super::application::Application;
@@ -223,7 +225,16 @@ impl Core {
         }
     }
 
-    /// Ends everything at once: the worker is going away, or the server stops by force.
+    /// Closes everything with 1001, within this call. What has no patience is let go behind its Close as well (Bun: `stop(true)`).
+    pub fn close_all(self: &Rc<Self>, patience: Duration) {
+        if !patience.is_zero() {
+            return self.end_all(Happening::LocalClose, code::GOING_AWAY, "");
+        }
+        self.end_all(Happening::LocalClose, code::GOING_AWAY, "Server closed");
+        self.end_all(Happening::LocalTerminate, code::ABNORMAL, "");
+    }
+
+    /// Has the same happen to everything.
     pub fn end_all(self: &Rc<Self>, happening: Happening, code: u16, reason: &str) {
         let ids: Vec<_> = self.state.borrow().table.ids().collect();
         for id in ids {
@@ -233,7 +244,7 @@ impl Core {
                 Some(None) if self.is_dialing(id) => self.dial_failed(id, ConnectError::Closed),
                 // It ends with what it is an attempt of.
                 Some(None) if self.is_attempt(id) => {}
-                Some(None) => self.end_exchange(id, happening == Happening::LocalTerminate),
+                Some(None) => self.end_exchange(id, happening != Happening::LocalClose),
                 None => {}
             }
         }
@@ -241,7 +252,7 @@ impl Core {
 
     /// Lets go of all that user code may hold a part of, so that nothing keeps itself alive.
     pub fn clear(self: &Rc<Self>) {
-        self.end_all(Happening::LocalTerminate, 1006, "");
+        self.end_all(Happening::CutOff, 1006, "");
         self.executor.clear();
         let rest: Vec<Option<Rc<dyn Any>>> = {
             let mut state = self.state.borrow_mut();

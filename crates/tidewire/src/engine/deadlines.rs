@@ -134,7 +134,7 @@ impl Core {
             true
         };
         if silent {
-            self.happen(id, Happening::LocalTerminate, 1006, "");
+            self.happen(id, Happening::CutOff, 1006, "");
         }
     }
 }

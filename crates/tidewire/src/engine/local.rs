@@ -289,7 +289,8 @@ impl LocalSocket {
         self.core.happen(self.id, Happening::LocalClose, 1005, "");
     }
 
-    /// Cuts the connection off, without a Close, and drops what is queued; the close handler runs inside this call, with 1006.
+    /// Ends the connection at once, without a Close: what was sent leaves as far as the kernel takes it now, the rest is dropped. The
+    /// close handler runs inside this call, with 1006.
     pub fn terminate(&self) {
         self.core.happen(self.id, Happening::LocalTerminate, 1006, "");
     }
@@ -484,8 +485,11 @@ impl LocalWorker {
         self.core.state.borrow_mut().reload(Rc::new(options));
     }
 
-    /// Has this worker [stop](super::Worker::stop) in the course of its turn, or its next.
+    /// As [`Worker::stop`](super::Worker::stop), also where the worker is turning: the sockets are closed within this call, and
+    /// listening ends in the course of the turn, or the next.
     pub fn stop(&self, patience: Duration) {
+        self.core.state.borrow_mut().stopping = true;
+        self.core.close_all(patience);
         self.core.mailbox.post(Mail::Stop(patience));
     }
 

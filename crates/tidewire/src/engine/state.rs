@@ -282,8 +282,6 @@ impl State {
             _ if code == 1005 => None,
             _ => Some(code),
         };
-        // A reason of ours is echoed by nobody: the answer to a Close carries its code only.
-        let reason = if close == CloseFrame::Echo { "" } else { reason };
         let client = connection.flags.client;
         let outbox = outbox(&mut connection.outbox, &mut self.out.shelf);
         if let Some(pong) = outbox.pong.take() {

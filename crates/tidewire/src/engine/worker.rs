@@ -324,7 +324,7 @@ impl Worker {
         }
         if self.stop_at.is_some_and(|due| due <= now) {
             self.stop_at = None;
-            self.core.end_all(Happening::LocalTerminate, 1006, "");
+            self.core.end_all(Happening::CutOff, 1006, "");
         }
     }
 
@@ -346,8 +346,8 @@ impl Worker {
         }
     }
 
-    /// Stops listening and closes all sockets with 1001, within this call; what is left after `patience` is cut off with 1006,
-    /// and at once when that is zero.
+    /// Stops listening and closes all sockets with 1001, within this call; what is left after `patience` is cut off. With none
+    /// at all nobody is waited for: the Close leaves, and the connection ends behind it.
     pub fn stop(&mut self, patience: Duration) {
         let entered = self.core.enter();
         {
@@ -360,9 +360,7 @@ impl Worker {
             self.stop_at = Some(self.stop_at.map_or(due, |earlier| earlier.min(due)));
         }
         self.accept_again = None;
-        let (happening, code) =
-            if patience.is_zero() { (Happening::LocalTerminate, 1006) } else { (Happening::LocalClose, 1001) };
-        self.core.end_all(happening, code, "");
+        self.core.close_all(patience);
         drop(entered);
     }
 

@@ -277,8 +277,8 @@ impl Server {
         self.stop_within(Duration::from_secs(10));
     }
 
-    /// As [`Server::stop`], with another patience; none at all cuts every socket off at once (Bun: `stop(true)`), with 1006 for
-    /// `close`.
+    /// As [`Server::stop`], with another patience; with none at all (Bun: `stop(true)`) no peer is waited for: each connection
+    /// ends behind its Close.
     pub fn stop_within(&self, patience: Duration) {
         self.0.group.stop(patience);
     }

@@ -53,7 +53,7 @@ fn messages_go_both_ways_in_order_and_whole_whatever_the_network_does() {
         }));
         assert_eq!(got.borrow()[0], "welcome");
         assert_eq!(got.borrow()[1..], texts);
-        assert_eq!(*ended.borrow(), Some((1000, String::new())));
+        assert_eq!(*ended.borrow(), Some((1000, "enough".to_owned())), "a server answers with the reason as well");
     });
 }
 

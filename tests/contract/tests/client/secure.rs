@@ -72,7 +72,7 @@ fn messages_go_both_ways_through_tls_whatever_the_network_does() {
         }));
         assert_eq!(got.borrow()[0], "welcome");
         assert_eq!(got.borrow()[1..], texts);
-        assert_eq!(*ended.borrow(), Some((1000, "".to_owned())));
+        assert_eq!(*ended.borrow(), Some((1000, "enough".to_owned())));
     });
 }
 
