@@ -25,22 +25,34 @@ function copied(length) {
   return buffer;
 }
 
-const KINDS = "a string, Buffer, ArrayBuffer, SharedArrayBuffer, TypedArray, DataView or Blob";
+const BYTES = "a Buffer, ArrayBuffer, SharedArrayBuffer, TypedArray, DataView or Blob";
+const EMPTY = new Uint8Array(0);
 
-/** A string, or a view on the bytes; a Blob must have been seen to before. Throws a TypeError that says what was wrong. */
+const isBuffer = (data) => data instanceof ArrayBuffer || data instanceof SharedArrayBuffer;
+
+function wrong(data, what, expected) {
+  return new TypeError(`${what} expects ${expected}, not ${data === null ? "null" : typeof data}`);
+}
+
+/**
+ * A string, or a view on the bytes; a Blob must have been seen to before. What else there is becomes a string, as with Bun:
+ * a number, for instance. Throws a TypeError for what says nothing, and for a Promise.
+ */
 function payload(data, what) {
   if (typeof data === "string" || data instanceof Uint8Array) return data;
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return new Uint8Array(data);
-  if (typeof data?.then === "function") throw new TypeError(`${what} got a Promise: await it first`);
-  throw new TypeError(`${what} expects ${KINDS}, not ${data === null ? "null" : typeof data}`);
+  // A detached buffer is empty, and no view can be made on it.
+  if (isBuffer(data)) return data.byteLength === 0 ? EMPTY : new Uint8Array(data);
+  if (data === undefined || data === null || typeof data === "symbol") throw wrong(data, what, `a string or ${BYTES}`);
+  if (typeof data.then === "function") throw new TypeError(`${what} got a Promise: await it first`);
+  return String(data);
 }
 
 /** As payload, but bytes only, or a Blob. */
 function bytes(data, what) {
   if (data instanceof Blob) return data;
-  const given = payload(data, what);
-  return typeof given === "string" ? Buffer.from(given) : given;
+  if (ArrayBuffer.isView(data) || isBuffer(data)) return payload(data, what);
+  throw wrong(data, what, BYTES);
 }
 
 const RECEIVED = {

@@ -137,7 +137,8 @@ function identifier(id) {
 function handlers(options, before) {
   const fetch = handler(options, "", "fetch") ?? before.fetch;
   const routes = options.routes === undefined && before.routes !== undefined ? before.routes : new Routes(options.routes);
-  if (fetch === undefined && routes.isEmpty) {
+  // With handlers of sockets alone, as the documentation of Bun writes it, every request gets 404.
+  if (fetch === undefined && routes.isEmpty && options.websocket === undefined) {
     throw new TypeError("serve: fetch must be a function (request, server), or routes an object: path -> Response or handler");
   }
   return { fetch, routes, error: handler(options, "", "error") ?? before.error };

@@ -26,6 +26,8 @@ class Server {
   #data;
   #stopped;
   #resolve;
+  /** Sockets whose close handlers run: pendingWebSockets counts them, as Bun's does. */
+  #closing = 0;
 
   constructor(given) {
     const options = read(given);
@@ -81,7 +83,7 @@ class Server {
   }
 
   get pendingWebSockets() {
-    return native.population(this.#number, true) ?? 0;
+    return (native.population(this.#number, true) ?? 0) + this.#closing;
   }
 
   get pendingRequests() {
@@ -96,7 +98,7 @@ class Server {
 
   /** Compresses, where that was agreed on, unless it is asked not to: so does Bun. */
   publish(topic, data, compress = true) {
-    if (typeof topic !== "string") throw new TypeError("publish expects a topic: a string");
+    if (typeof topic !== "string" || topic === "") throw new TypeError("publish expects a topic: a string that is not empty");
     if (data instanceof Blob || waits(this)) {
       const act = (given) => native.serverPublish(this.#number, topic, given, Boolean(compress));
       return later(this, data instanceof Blob ? data : payload(data, "publish"), act);
@@ -208,8 +210,10 @@ class Server {
   #close(seat, code, reason) {
     const ws = sockets[seat];
     sockets[seat] = undefined;
-    ServerWebSocket.end(ws);
+    ServerWebSocket.end(ws, this.#number);
+    this.#closing += 1;
     this.#call("close", ws, code, reason);
+    this.#closing -= 1;
   }
 
   #control(name, ws, data) {
@@ -224,6 +228,8 @@ class Server {
       const result = handlers[name](ws, ...rest);
       if (typeof result?.then === "function") this.#watch(ws, result);
     } catch (error) {
+      // A socket that did not get through its open is let go before that is told, as with Bun.
+      if (name === "open") ws.terminate();
       this.#threw(ws, error);
     }
   }

@@ -8,7 +8,7 @@ const { share, payload, bytes, isBinaryType } = require("./data.cjs");
 const OPEN = 1;
 const CLOSING = 2;
 const CLOSED = 3;
-/** A number that no socket has: the addon does nothing, and answers undefined. */
+/** This and what is below it are numbers that no socket has: the addon does nothing, and answers undefined. */
 const NOBODY = -1;
 
 function topicName(topic, what) {
@@ -27,9 +27,9 @@ function text(data, what) {
   return data;
 }
 
-/** A WebSocket of a server. After its end every call is harmless: 0, false, [] or undefined. */
+/** A WebSocket of a server. After its end every call is harmless: 0, false, [] or undefined; only publish still reaches others. */
 class ServerWebSocket {
-  /** The number by which the addon knows it; NOBODY once it has ended. */
+  /** The number by which the addon knows it; once it has ended NOBODY less its server's number. */
   #seat;
   #address;
   #binaryType = "nodebuffer";
@@ -42,8 +42,8 @@ class ServerWebSocket {
   }
 
   /** The engine has told of its end: the number is another's now. */
-  static end(ws) {
-    ws.#seat = NOBODY;
+  static end(ws, server) {
+    ws.#seat = NOBODY - server;
   }
 
   get readyState() {
@@ -100,7 +100,10 @@ class ServerWebSocket {
     if (data instanceof Blob || waits(this)) {
       return this.#later(data, "publish", (given) => native.publish(this.#seat, topic, given, compressed));
     }
-    return native.publish(this.#seat, topic, payload(data, "publish"), compressed) ?? 0;
+    const given = payload(data, "publish");
+    // Who has ended is no subscriber, but may still tell the others, as with Bun: in its close handler, for instance.
+    if (this.#seat < 0) return native.serverPublish(NOBODY - this.#seat, topic, given, compressed) ?? 0;
+    return native.publish(this.#seat, topic, given, compressed);
   }
 
   publishText(topic, data, compress) {
@@ -159,18 +162,18 @@ class ServerWebSocket {
     return this.#paused && this.readyState !== CLOSED;
   }
 
-  ping(data = "") {
+  ping(data) {
     return this.#control(data, "ping", true);
   }
 
-  pong(data = "") {
+  pong(data) {
     return this.#control(data, "pong", false);
   }
 
   #control(data, what, ping) {
     const act = (given) => native.control(this.#seat, ping, given) ?? 0;
-    if (!(data instanceof Blob) && !waits(this)) return act(payload(data, what));
-    const given = data instanceof Blob ? data : payload(data, what);
+    const given = typeof (data ?? "") === "string" ? (data ?? "") : bytes(data, what);
+    if (!(given instanceof Blob) && !waits(this)) return act(given);
     native.checkControl(typeof given === "string" ? Buffer.byteLength(given) : (given.size ?? given.byteLength));
     return this.#later(given, what, act);
   }

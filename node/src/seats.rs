@@ -9,7 +9,8 @@ use tidewire::engine::LocalSocket;
 pub struct Seat(u32);
 
 impl Seat {
-    /// A number that no seat has. JavaScript writes -1 over the number of a socket that has ended, which is the same.
+    /// A number that no seat has. JavaScript writes -1 and less over the numbers of sockets that have ended, which is this and
+    /// what is just below it.
     pub const NOBODY: u32 = u32::MAX;
 
     pub fn number(&self) -> u32 {

@@ -216,6 +216,12 @@ test("reload() replaces the routes, and keeps them when it is given none", async
   assert.deepStrictEqual([(await ask(server, "/a")).text, (await ask(server, "/b")).text], ["new fetch", "new"]);
 });
 
+test("with handlers of sockets alone every request gets 404", async (t) => {
+  const server = serve({ port: 0, websocket: {} });
+  t.after(() => server.stop(true));
+  assert.strictEqual((await fetch(server.url)).status, 404);
+});
+
 test("a wrong route is named, with what was expected", async () => {
   const used = new Response("x");
   await used.text();

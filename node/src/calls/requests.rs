@@ -62,6 +62,10 @@ native!(
         let result = host.enter(|| pending.responder.upgrade(&request, &headers, Some(seat.clone())));
         if let Err(error) = &result {
             seats.leave(seat.number());
+            if let Some(response) = another_version(error) {
+                pending.responder.respond(response);
+                return Some(env.boolean(false));
+            }
             let pending = Pending {
                 parts: request.into_parts().0,
                 responder: pending.responder,
@@ -85,6 +89,14 @@ fn head(env: Env, code: Value, flat: Value) -> Option<Response> {
     // How the body is framed is not for the application to say.
     response.headers_mut().remove(http::header::TRANSFER_ENCODING);
     Some(response)
+}
+
+/// The answer to a client that speaks another version of the protocol. It is given here, once, whatever `fetch` returns
+/// afterwards, as Bun does.
+fn another_version(error: &UpgradeError) -> Option<Response> {
+    let mut response = error.to_response();
+    *response.body_mut() = "".into();
+    (response.status() == StatusCode::UPGRADE_REQUIRED).then_some(response)
 }
 
 native!(
