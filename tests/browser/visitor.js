@@ -1,12 +1,9 @@
 // A person at a browser: what they can press and what they can see. Elements are found by role, name and text, never by the page's insides.
 
 import assert from "node:assert/strict";
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
 import { chromium } from "playwright-core";
+import { browserPath } from "./chromium.js";
 
-/** Debian's name and the ones that others give it. */
-const NAMES = ["chromium", "chromium-browser", "google-chrome"];
 /** How long a person would wait for anything, in milliseconds: a bound for a busy machine, not an expectation. */
 const PATIENCE = 30_000;
 /** Chromium says this for each try while the server is away; a page cannot keep it from doing so. */
@@ -31,22 +28,6 @@ export function launch({ trusts } = {}) {
       ...(trusts ? [`--ignore-certificate-errors-spki-list=${trusts}`] : []),
     ],
   });
-}
-
-function browserPath() {
-  const folders = ["/usr/bin", ...(process.env.PATH ?? "").split(delimiter)];
-  const named = process.env.CHROMIUM;
-  const candidates = named ? [named] : NAMES.flatMap((name) => folders.map((folder) => join(folder, name)));
-  const found = candidates.find((path) => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-  if (found) return found;
-  throw new Error(named ? `CHROMIUM names ${named}, which cannot be run` : "Chromium is missing, on Debian: apt-get install chromium");
 }
 
 /** One person with a browser profile of their own, so that nobody's stored name is another's. */

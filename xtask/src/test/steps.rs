@@ -17,6 +17,7 @@ pub const ALL: &[Step] = &[
     Step { name: "doc examples", group: Group::Rust, run: doc_examples },
     Step { name: "node", group: Group::Node, run: node_package },
     Step { name: "runtimes", group: Group::Node, run: runtimes },
+    Step { name: "differential", group: Group::Node, run: differential },
     Step { name: "browser", group: Group::Browser, run: browser },
     Step { name: "conformance", group: Group::Conformance, run: |workspace| conformance::quick(workspace).map(passed) },
 ];
@@ -85,6 +86,17 @@ fn runtimes(workspace: &Workspace) -> Result<Outcome> {
     };
     needs::packages(&workspace.root.join("node"))?;
     needs::packages(&folder)?;
+    node::build(workspace, PROFILE)?;
+    npm_test(&folder, &[])
+}
+
+/// The same programs on Bun and on Node.js with the addon.
+fn differential(workspace: &Workspace) -> Result<Outcome> {
+    let Some(folder) = with_tests(workspace, "tests/differential")? else {
+        return Ok(Outcome::Skipped("tests/differential/package.json has no tests"));
+    };
+    needs::packages(&folder)?;
+    needs::chromium()?;
     node::build(workspace, PROFILE)?;
     npm_test(&folder, &[])
 }
