@@ -18,6 +18,9 @@ const ALLOWED = [
   "a rejected upgrade ends the connection, so that what follows is not served as a request",
   "sockets are closed with 1001 on a graceful stop",
   "close(reason) of a wrong type throws",
+  "on a failure the wire carries a Close with a reason",
+  "codes 1000 and 3000-4999 in close() of a client",
+  "a server's failure has its code in the close event: 1002, 1007, 1009",
   "a superset of both is welcome",
   // What is not tidewire's.
   "Request and Response are the runtime's own",

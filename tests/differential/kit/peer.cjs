@@ -46,6 +46,7 @@ class Peer extends Trace {
   #ended = false;
   #gone = false;
   #half = false;
+  #finished = false;
 
   constructor(name, socket, stage) {
     super(name);
@@ -119,6 +120,7 @@ class Peer extends Trace {
 
   /** Says that no more bytes will come (FIN) and goes on reading. */
   finish() {
+    this.#finished = true;
     this.#socket.end();
   }
 
@@ -136,7 +138,7 @@ class Peer extends Trace {
   /** Closes in good order, unless the connection has ended already; everything that came before has been traced then. */
   async leaves(...last) {
     if (this.#gone) return;
-    if (this.#stage === "frames" && this.count("close") === 0) this.write(...last, close(1000));
+    if (this.#stage === "frames" && !this.#finished && this.count("close") === 0) this.write(...last, close(1000));
     else this.finish();
     await this.until(() => this.#ended, "the end of its connection");
   }
@@ -200,6 +202,8 @@ class Peer extends Trace {
     this.#bytes = rest;
     const words = head
       .words(true)
+      // Which parameters are offered is each implementation's own.
+      .replace(/(permessage-deflate); client_max_window_bits[^:]*;(?= sec-websocket-key)/, "$1; OFFER;")
       .replace(/(sec-websocket-key): [^;]+/, "$1: KEY")
       .replace(/(host): [^;]+/, "$1: HOST");
     this.add(`${head.first} {${words}}`);
