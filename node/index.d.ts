@@ -72,7 +72,8 @@ export type WebSocketCompressor =
 /**
  * A WebSocket of a server. Handlers get it; `server.publish()` reaches it by its topics.
  *
- * After its end every member is harmless, also after `server.stop()`: sends answer 0, questions answer `false` or `[]`.
+ * After its end every member is harmless, also after `server.stop()`: sends answer 0, questions answer `false` or `[]`. Only
+ * `publish()` still reaches the others.
  */
 export interface ServerWebSocket<T = undefined> {
   /** What the upgrade attached. Yours to read and write; typed by `websocket.data`. */
@@ -134,7 +135,7 @@ export interface ServerWebSocket<T = undefined> {
    */
   close(code?: number, reason?: string): void;
 
-  /** Cuts the connection off. The `close` handler runs inside this call and gets 1006 and "". */
+  /** Cuts the connection off, behind what was sent before. The `close` handler runs inside this call and gets 1006 and "". */
   terminate(): void;
 
   /** Sends a ping of at most 125 bytes; more throws a RangeError. */
@@ -317,10 +318,14 @@ export namespace Serve {
    */
   type Fetch<T> = (this: Server<T>, request: Request, server: Server<T>) => MaybePromise<Response | void | undefined>;
 
-  /** The options of {@link serve}: a `fetch`, or `routes`, or both. */
+  /** The options of {@link serve}: a `fetch`, or `routes`, or both. With `websocket` alone every request gets 404. */
   type Options<T = undefined, R extends string = string> = Base<T> &
     (OnPort | OnUnix) &
-    ({ fetch: Fetch<T>; routes?: Routes<T, R> } | { fetch?: Fetch<T>; routes: Routes<T, R> });
+    (
+      | { fetch: Fetch<T>; routes?: Routes<T, R> }
+      | { fetch?: Fetch<T>; routes: Routes<T, R> }
+      | { fetch?: Fetch<T>; routes?: Routes<T, R>; websocket: WebSocketHandler<T> }
+    );
 }
 
 /** The options of {@link serve}. */
@@ -385,7 +390,7 @@ export interface Server<T = undefined> {
    * Stops listening, lets requests that are under way be answered, and closes all sockets with 1001; those that do not answer within
    * 10 seconds are cut off.
    *
-   * @param force Cuts everything off at once.
+   * @param force Waits for nobody: requests are cut off, sockets closed with 1001 without waiting for their answer.
    * @returns once the last connection has ended.
    */
   stop(force?: boolean): Promise<void>;

@@ -294,7 +294,7 @@ test("27: disposing of a server stops it by force", { skip: Symbol.dispose === u
     const client = await connect(server);
     await server[symbol]();
     await until(client, () => client.closed);
-    assert.deepStrictEqual([closed, client.closed.code], [1006, 1006]);
+    assert.deepStrictEqual([closed, client.closed.code], [1001, 1001]);
     await assert.rejects(fetch(`http://127.0.0.1:${server.port}/`));
   }
 });

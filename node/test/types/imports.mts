@@ -16,3 +16,5 @@ client.addEventListener("close", ({ code, wasClean }) => console.log(code.toFixe
 client.onerror = ({ error }) => console.log(error.code);
 client.onmessage = ({ data }) => client.send(data);
 client.close(1000, "done");
+// And a server may be without fetch.
+serve({ port: 0, websocket: { message: (ws, message) => void ws.send(message) } });
