@@ -37,6 +37,14 @@ impl Deflater {
 
 impl Inflater {
     /// As with the feature.
+    pub const MAX_RATIO: u32 = 1032;
+
+    /// As with the feature.
+    pub const fn limit_ratio(&mut self, _: u32) {
+        match *self {}
+    }
+
+    /// As with the feature.
     pub fn lend_room(&mut self, _: Vec<u8>) {
         match *self {}
     }
@@ -62,7 +70,7 @@ impl Inflater {
         match *self {}
     }
 
-    pub(crate) fn end(&mut self, _: usize, _: &mut impl Sink) -> Result<(), PeerError> {
+    pub(crate) fn end(&mut self, _: &mut impl Sink) -> Result<(), PeerError> {
         match *self {}
     }
 }

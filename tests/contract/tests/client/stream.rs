@@ -95,6 +95,29 @@ fn messages_of_all_sizes_come_back_compressed_or_not_and_the_stream_ends_with_th
 }
 
 #[test]
+fn the_limits_of_the_options_are_the_connections() {
+    let (server, url) = echo();
+    run(async {
+        let dial = Dial::to(&url).unwrap().per_message_deflate(true);
+        let blank = "x".repeat(1 << 20);
+        for options in [
+            Options { max_payload_length: blank.len() - 1, ..Options::default() },
+            Options { max_inflate_ratio: 10, ..Options::default() },
+        ] {
+            let mut ws = WebSocket::open(&dial, &options).await.unwrap();
+            ws.send(&blank).await.unwrap();
+            let error = ws.next().await.unwrap().unwrap_err();
+            assert!(matches!(&error, WebSocketError::Peer(error) if error.code() == 1009), "{error}");
+        }
+        let options = Options { max_payload_length: blank.len(), ..Options::default() };
+        let mut ws = WebSocket::open(&dial, &options).await.unwrap();
+        ws.send(&blank).await.unwrap();
+        assert_eq!(ws.next().await.unwrap().unwrap().len(), blank.len());
+    });
+    server.stop_within(Duration::ZERO);
+}
+
+#[test]
 fn halves_of_a_split_work_in_two_tasks_with_back_pressure_in_both_directions() {
     let (server, url) = echo();
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

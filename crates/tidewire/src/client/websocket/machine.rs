@@ -14,6 +14,7 @@ use crate::engine::{Kind, Message, Options};
 pub(super) struct Machine {
     receiver: Receiver,
     limits: Limits,
+    max_inflate_ratio: u32,
     phase: Phase,
     closed: Option<CloseReason<'static>>,
     masks: Masks,
@@ -44,6 +45,7 @@ impl Machine {
         Self {
             receiver: Receiver::new(Role::Client),
             limits: Limits { max_message: options.max_payload_length, max_fragments: options.max_fragments },
+            max_inflate_ratio: options.max_inflate_ratio,
             phase: Phase::Open,
             closed: None,
             masks: Masks::default(),
@@ -74,6 +76,9 @@ impl Machine {
                             Way::Own(window_bits) => own_inflater(window_bits),
                             _ => self.compressors.take_inflater(),
                         };
+                        if let Some(inflater) = &mut self.inflater {
+                            inflater.limit_ratio(self.max_inflate_ratio);
+                        }
                     }
                     match &mut self.inflater {
                         Some(inflater) => self.receiver.next_with(&self.limits, inflater, input, at),
