@@ -127,7 +127,7 @@ impl Run<'_> {
                 let _nobody_waits = sender.send(line);
             }
         });
-        Ok(Watch { wstest, subject: None, subject_ends: false, lines, planned: Vec::new(), part: String::new() })
+        Ok(Watch { wstest, subject: None, watched: true, subject_ends: false, lines, planned: Vec::new(), part: String::new() })
     }
 }
 
@@ -135,6 +135,8 @@ impl Run<'_> {
 struct Watch {
     wstest: Running,
     subject: Option<Running>,
+    /// Whether the subject must not end yet.
+    watched: bool,
     /// Whether the subject's end is a part of the run: a client's is.
     subject_ends: bool,
     lines: Receiver<String>,
@@ -149,6 +151,8 @@ enum Line<'a> {
     Planned(Vec<String>),
     Listening(&'a str),
     Case(&'a str),
+    /// The client has asked for the reports: it has run everything that it wants to.
+    Asked,
     Reported,
     Other,
 }
@@ -163,6 +167,9 @@ impl<'a> Line<'a> {
         }
         if line.starts_with("listening on ") {
             return address_in(line).map_or(Self::Other, Self::Listening);
+        }
+        if line.starts_with("Updating reports") {
+            return Self::Asked;
         }
         if line.starts_with("Report generation complete") { Self::Reported } else { Self::Other }
     }
@@ -184,7 +191,7 @@ impl Watch {
             if waiting.elapsed() > STALL {
                 return Err(Failure::new(format!("no case has begun or ended for {} s", STALL.as_secs())));
             }
-            if let Some(subject) = &mut self.subject
+            if let Some(subject) = self.subject.as_mut().filter(|_| self.watched)
                 && let Some(status) = subject.ended()?
                 && !(self.subject_ends && status.success() && waiting.elapsed() < GRACE)
             {
@@ -211,6 +218,8 @@ impl Watch {
             match Line::read(&line) {
                 Line::Planned(cases) => self.planned = cases,
                 Line::Case(case) => self.tell(case),
+                // Reports take their time, and it may have other things to do than to wait for them.
+                Line::Asked => self.watched = false,
                 Line::Reported => return Ok(()),
                 Line::Listening(_) | Line::Other => {}
             }
@@ -250,6 +259,7 @@ mod tests {
         assert_eq!(Line::read("listening on ws://127.0.0.1:4711"), Line::Listening("127.0.0.1:4711"));
         let running = "Running test case ID 9.1.1 for agent tidewire from peer tcp4:127.0.0.1:39717";
         assert_eq!(Line::read(running), Line::Case("9.1.1"));
+        assert_eq!(Line::read("Updating reports, requested by peer tcp4:127.0.0.1:39717"), Line::Asked);
         assert_eq!(Line::read("Report generation complete."), Line::Reported);
         assert_eq!(Line::read("Using UTF8 Validator class"), Line::Other);
     }

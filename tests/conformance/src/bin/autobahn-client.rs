@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tidewire::{Client, Compress, Compressor};
 
@@ -15,7 +16,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for case in 1..=count(&url)? {
         run(&format!("{url}/runCase?case={case}&agent={agent}"), echo())?;
     }
-    run(&format!("{url}/updateReports?agent={agent}"), Client::builder())
+    // The handshake is answered when the reports are written.
+    let patient = Client::builder().options(|options| options.connect_timeout = Duration::from_secs(600));
+    run(&format!("{url}/updateReports?agent={agent}"), patient)
 }
 
 /// How many cases are waiting.
