@@ -95,7 +95,9 @@ class Sending {
   }
 
   #write(chunk) {
-    this.#full = native.writeBody(this.#server, this.#number, chunk) === false;
+    const room = native.writeBody(this.#server, this.#number, chunk);
+    if (room === undefined) this.cancel(); // its server has stopped
+    else this.#full = !room;
   }
 
   #end() {

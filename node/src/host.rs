@@ -115,20 +115,24 @@ impl Host {
     pub fn turn(&self) {
         self.application.run_ticks(self.must_be_told());
         let finished = self.turn_worker();
-        if let Some(worker) = finished {
-            self.application.run_ticks(false);
-            return self.finished(worker);
-        }
         // What streams of JavaScript's have caused is told outside the turn, with nothing of the worker borrowed.
         self.env.scope(|| self.application.tell_notices());
         self.application.run_ticks(false);
+        if let Some(worker) = finished {
+            return self.finished(worker);
+        }
         let Ok(place) = self.worker.try_borrow() else { return };
         let Some(worker) = place.as_ref() else { return };
-        let wait =
-            if worker.is_busy() || self.application.outgoing.has_notices() { Some(Duration::ZERO) } else { worker.timeout() };
+        self.deadline.set(worker.deadline());
         if let Some(driver) = &*self.driver.borrow() {
-            driver.after_turn(wait);
+            driver.after_turn(self.next_turn(worker));
         }
+    }
+
+    /// How long the loop may sleep before the next turn, if the descriptor stays quiet.
+    fn next_turn(&self, worker: &Worker) -> Option<Duration> {
+        let due = worker.is_busy() || self.application.outgoing.has_notices();
+        if due { Some(Duration::ZERO) } else { worker.timeout() }
     }
 
     /// One turn; gives the worker when it has ended.
@@ -139,7 +143,8 @@ impl Host {
         if let Err(error) = self.env.scope(|| worker.turn(Some(Duration::ZERO))) {
             tracing::error!(%error, "a turn failed");
         }
-        worker.is_finished().then(|| place.take()).flatten()
+        // What waits to be polled may have to tell JavaScript of the last connection's end.
+        (worker.is_finished() && !worker.is_busy()).then(|| place.take()).flatten()
     }
 
     /// Sends what JavaScript sent outside a turn. Called before the loop sleeps.
@@ -148,11 +153,10 @@ impl Host {
         let Some(worker) = place.as_ref() else { return };
         self.env.scope(|| worker.flush());
         let Some(driver) = &*self.driver.borrow() else { return };
+        // What JavaScript did outside a turn may have brought the next one nearer.
         let deadline = worker.deadline();
-        if self.application.outgoing.has_notices() {
-            driver.soon();
-        } else if self.deadline.replace(deadline) != deadline {
-            driver.after_turn(worker.timeout());
+        if self.application.outgoing.has_notices() || self.deadline.replace(deadline) != deadline {
+            driver.after_turn(self.next_turn(worker));
         }
     }
 

@@ -311,3 +311,35 @@ test("request.signal is aborted when the peer leaves before the answer, and not 
   assert.strictEqual((await aborted.promise).name, "AbortError");
   assert.deepStrictEqual(signals.map((signal) => signal.aborted), [false, true]);
 });
+
+test("a server that stops by force ends what streams, is read, or is waited for", async (t) => {
+  for (const inside of [true, false]) {
+    const ends = { cancelled: later(), aborted: later(), broken: later(), begun: later() };
+    let count = 0;
+    const begin = () => ++count === 3 && ends.begun.resolve();
+    const server = site(t, async (req) => {
+      const { pathname } = new URL(req.url);
+      if (pathname === "/stop") {
+        server.stop(true);
+        return new Response("never seen");
+      }
+      begin();
+      if (pathname === "/stream") return new Response(new ReadableStream({ cancel: ends.cancelled.resolve }));
+      if (pathname === "/read") req.text().catch(ends.broken.resolve);
+      else req.signal.addEventListener("abort", ends.aborted.resolve);
+      return new Promise(() => {});
+    });
+    const peers = await Promise.all(["/stream", "/wait", "/read"].map(async (path) => {
+      const socket = await raw(server);
+      socket.on("error", () => {});
+      socket.write(`POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nsome`);
+      return socket;
+    }));
+    await ends.begun.promise;
+    await next(peers[0]);
+    if (inside) (await raw(server)).on("error", () => {}).write("GET /stop HTTP/1.1\r\nHost: a\r\n\r\n");
+    else server.stop(true);
+    await Promise.all([ends.cancelled.promise, ends.aborted.promise, ends.broken.promise]);
+    await server.stop();
+  }
+});
