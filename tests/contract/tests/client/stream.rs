@@ -227,8 +227,8 @@ fn what_comes_in_pieces_of_one_byte_is_whole_and_pings_between_fragments_are_ans
         assert_eq!(all[0], 0x8a, "a pong");
         let unmasked: Vec<u8> = all[6..10].iter().zip(all[2..6].iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
         assert_eq!(unmasked, b"ping");
-        assert_eq!(all[10], 0x88, "the answer to its Close, and nothing more: {all:?}");
-        assert_eq!(all.len(), 10 + 8);
+        assert_eq!(all[10], 0x88, "the answer to its Close, with its reason, and nothing more: {all:?}");
+        assert_eq!(all.len(), 10 + 8 + "bye".len());
     });
     run(async {
         let mut ws = WebSocket::connect(&url).await.unwrap();

@@ -117,9 +117,9 @@ impl Machine {
 
     fn peer_closed(&mut self, reason: Option<CloseReason<'static>>, out: &mut Vec<u8>) -> Arrival {
         if self.phase == Phase::Open {
-            let echo = reason.as_ref().map(|reason| reason.code);
-            // A code that may be received may be sent.
-            let _ = encode_close(out, echo, "", Some(self.masks.next()));
+            let (echo, why) = reason.as_ref().map_or((None, ""), |reason| (Some(reason.code), &*reason.reason));
+            // What may be received may be sent.
+            let _ = encode_close(out, echo, why, Some(self.masks.next()));
         }
         self.closed = Some(reason.unwrap_or(CloseReason { code: code::NO_CODE, reason: "".into() }));
         self.phase = Phase::Ending;
