@@ -1,5 +1,6 @@
 //! What JavaScript calls to begin connections of its own. The sockets are then called as a server's are, by their seats.
 
+use tidewire::Compressor;
 use tidewire::engine::{Dial, Proxy};
 use tidewire::tls::{Certificate, ClientTls, Connector, Source, TlsError};
 
@@ -84,7 +85,9 @@ fn dialed(env: Env, what: Value) -> Result<Dial, String> {
     for (name, value) in pairs(env, what.property(env, "headers")) {
         dial = dial.header(&name, &value);
     }
-    dial = dial.per_message_deflate(what.property(env, "deflate").is_true(env));
+    // Each has contexts of its own, as in browsers and Bun: there are few of them in a process.
+    let offered = what.property(env, "deflate").is_true(env);
+    dial = dial.per_message_deflate(if offered { Compressor::Dedicated } else { Compressor::Disable });
     if let Some(connector) = connector(env, what.property(env, "tls"), "tls")? {
         dial = dial.tls(&connector);
     }

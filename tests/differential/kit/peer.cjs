@@ -202,8 +202,6 @@ class Peer extends Trace {
     this.#bytes = rest;
     const words = head
       .words(true)
-      // Which parameters are offered is each implementation's own.
-      .replace(/(permessage-deflate); client_max_window_bits[^:]*;(?= sec-websocket-key)/, "$1; OFFER;")
       .replace(/(sec-websocket-key): [^;]+/, "$1: KEY")
       .replace(/(host): [^;]+/, "$1: HOST");
     this.add(`${head.first} {${words}}`);

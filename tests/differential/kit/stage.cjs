@@ -109,9 +109,8 @@ async function play(runtime, file, name, scenario) {
 const withoutReason = (entry) => entry.replace(/^(close (?:1002|1006|1007|1009)) .+$/s, "$1 (a reason)");
 
 /** What of a trace is compared: how many equal chunks a kernel takes before it is full is nobody's doing. */
-function compared(entries, { reworded, counted, cut }) {
+function compared(entries, { reworded, counted }) {
   const words = entries.map(reworded ? withoutReason : (entry) => entry);
-  if (cut) return words.filter((entry) => entry !== "end" && entry !== "reset");
   return counted ? words.filter((entry) => !/^(binary of .*|text published)$/.test(entry)) : words;
 }
 

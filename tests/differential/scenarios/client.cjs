@@ -52,7 +52,7 @@ const failing = (code, ...writes) =>
   });
 
 /** An answer to the handshake that is refused. */
-const refused = (headers) => served({ headers, until: "", reworded: true, cut: true });
+const refused = (headers) => served({ headers, until: "", reworded: true });
 
 /** Calls of a socket that is open, which then closes. */
 const calling = (call) =>
@@ -173,7 +173,6 @@ module.exports = {
       await program.sees("close");
     },
     reworded: true,
-    cut: true,
   },
   "a wrong Sec-WebSocket-Accept": refused({ "Sec-WebSocket-Accept": "wrong" }),
   "no Upgrade in the answer": refused({ Upgrade: null }),

@@ -228,8 +228,8 @@ impl Core {
             let Some(Connection { stage: Stage::Dialing(dialing), .. }) = state.table.find_mut(id) else { return };
             let error = if dialing.given_up { ConnectError::Closed } else { dialing.failed.take().unwrap_or(error) };
             state.end_race(id);
-            // A reset would destroy the alert that says why.
-            state.remove(id, !matches!(error, ConnectError::Tls { .. }));
+            // A server that answered is let go in good order, as in Bun; a reset would destroy the alert that says why, too.
+            state.remove(id, matches!(error, ConnectError::Closed | ConnectError::TimedOut));
             error
         };
         self.bury();
