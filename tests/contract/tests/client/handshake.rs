@@ -197,10 +197,6 @@ fn c30_codes_and_reasons_that_may_not_be_sent_are_refused_in_every_state() {
             socket.close(3000, &"x".repeat(123)).unwrap();
         }
     }
-<<<<<<< Updated upstream
-=======
-    // Our server answers with the reason, too.
->>>>>>> Stashed changes
     assert_eq!(*told.borrow(), ["open".to_owned(), format!("close 3000 {}", "x".repeat(123))]);
 }
 
