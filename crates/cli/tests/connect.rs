@@ -181,7 +181,9 @@ fn it_can_stop_after_some_messages_ping_and_go_on_without_input() {
     );
     // Ctrl-C closes in order.
     let mut child = command(&["--no-close", &url]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-    wait_until("it is connected", || server.pending_web_sockets() == 1);
+    wait_until("it is connected, and those before have gone", || {
+        server.metrics().opened == 3 && server.pending_web_sockets() == 1
+    });
     // The handler is there before the connection is, or it would end by the signal.
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));

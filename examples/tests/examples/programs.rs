@@ -148,7 +148,7 @@ fn tokio_axum_has_pages_sockets_and_timers() {
 fn client_talks_to_basic() {
     let server = Example::start("basic");
     let client = Program::start("client", &[&format!("ws://{}/", server.address)]);
-    assert_eq!(client.finish(), ["open", "message: Hello world", "closed: 1000 "]);
+    assert_eq!(client.finish(), ["open", "message: Hello world", "closed: 1000 that is all"]);
 
     // Nobody listens at port 1.
     let lines = Program::start("client", &["ws://127.0.0.1:1/"]).finish();
