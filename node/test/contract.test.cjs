@@ -287,7 +287,7 @@ test("a taken port is a clear error", async (t) => {
   assert.throws(() => serve({ port: server.port, fetch() {} }), /Is 0\.0\.0\.0:\d+ in use\?/);
 });
 
-test("27: disposing of a server stops it by force", { skip: Symbol.dispose === undefined }, async (t) => {
+test("27: disposing of a server stops it by force", { skip: Symbol.dispose === undefined && "this Node.js has no Symbol.dispose" }, async (t) => {
   for (const symbol of [Symbol.dispose, Symbol.asyncDispose]) {
     let closed;
     const server = site(t, { close: (ws, code) => void (closed = code) });

@@ -66,6 +66,19 @@ const calling = (call) =>
     },
   });
 
+/** The server leaves an open connection in this way. */
+const leaving = (leave) => ({
+  client: connecting(),
+  async drive({ accepted, program }) {
+    const peer = await accepted();
+    await peer.sees("GET");
+    peer.switches();
+    await program.sees("open");
+    leave(peer);
+    await program.sees("close");
+  },
+});
+
 module.exports = {
   "a plain handshake": served({ writes: [close(1000, "", bare)] }),
   "frames glued to the 101 come after open": served({ glued: [text("early", bare), close(1000, "", bare)] }),
@@ -142,28 +155,8 @@ module.exports = {
   "RSV1 without an extension": failing(1002, text("x", { ...bare, rsv: 4 })),
   "an opcode that there is not": failing(1002, frame(3, "x", bare)),
   "a fragmented ping": failing(1002, ping("x", { ...bare, fin: false })),
-  "a server that ends without a Close": {
-    client: connecting(),
-    async drive({ accepted, program }) {
-      const peer = await accepted();
-      await peer.sees("GET");
-      peer.switches();
-      await program.sees("open");
-      peer.finish();
-      await program.sees("close");
-    },
-  },
-  "a server that resets": {
-    client: connecting(),
-    async drive({ accepted, program }) {
-      const peer = await accepted();
-      await peer.sees("GET");
-      peer.switches();
-      await program.sees("open");
-      peer.reset();
-      await program.sees("close");
-    },
-  },
+  "a server that ends without a Close": leaving((peer) => peer.finish()),
+  "a server that resets": leaving((peer) => peer.reset()),
   "an answer that is no 101": {
     client: connecting(),
     async drive({ accepted, program }) {
