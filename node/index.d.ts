@@ -380,7 +380,13 @@ export interface Server<T = undefined> {
   /** Sets how many seconds a request's connection may make no progress; 0 for ever. */
   timeout(request: Request, seconds: number): void;
 
-  /** Changes handlers, routes and limits, also for open sockets. What is not given stays; so do port, hostname, unix and tls. */
+  /**
+   * Changes handlers, routes and limits, also for open sockets. What is not given stays; so do port, hostname and unix.
+   *
+   * With `tls`, connections that come from now on get these certificates, and clients must show what it says; those that are there stay
+   * as they are. A certificate that is no good throws, and nothing has changed. Of worker threads that share a port each changes its own.
+   * TLS cannot be turned on or off. Differs from Bun, which ignores `tls` here.
+   */
   reload<R extends string = string>(options: Partial<Serve.Options<T, R>>): Server<T>;
 
   /** Answers a request without a connection, by `routes` and `fetch`. A string may be a path. What fails without `error` rejects. */

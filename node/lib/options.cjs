@@ -158,6 +158,14 @@ function read(options) {
   };
 }
 
+/** Other certificates. That a server is secured, or not, stays: a connection is one or the other from its first byte. */
+function certificates(options, before) {
+  if ((options.tls ?? undefined) === undefined) return before.tls;
+  const given = tls(options.tls);
+  if ((given === undefined) === (before.tls === undefined)) return given;
+  throw new TypeError(`serve: tls cannot be turned ${given === undefined ? "off" : "on"} by reload(): stop the server and serve anew`);
+}
+
 /** The options of reload(): what is not given stays as it is, and so does the place. */
 function reread(options, before) {
   object(options);
@@ -165,6 +173,7 @@ function reread(options, before) {
     ...before,
     ...handlers(options, before),
     development: development(options, before.development),
+    tls: certificates(options, before),
     requestLimits: requestLimits(options, before.requestLimits),
     ...(options.websocket === undefined ? {} : webSocket(options.websocket)),
   };

@@ -159,10 +159,10 @@ class Server {
     return this.#stopped;
   }
 
-  /** Changes handlers and limits, also for open sockets. What is not given stays. */
+  /** Changes handlers and limits, also for open sockets, and the certificates that new ones are shown. What is not given stays. */
   reload(given) {
     const options = reread(given, this.#options);
-    native.configure(this.#number, limits(options));
+    native.configure(this.#number, limits(options), options.tls === this.#options.tls ? undefined : options.tls);
     this.#options = options;
     return this;
   }

@@ -34,6 +34,23 @@ async function echo(server, options) {
   return message.toString();
 }
 
+/** The page at the root, from a server whose certificate must be trusted. */
+async function page(server, options) {
+  const url = `https://127.0.0.1:${server.port}/`;
+  const [response] = await once(https.get(url, { ...options, agent: false }), "response", { signal: AbortSignal.timeout(PATIENCE) });
+  let body = "";
+  for await (const chunk of response) body += chunk;
+  return body;
+}
+
+/** A session to be resumed. */
+async function ticket(server, options) {
+  const socket = tls.connect({ ...options, port: server.port, host: "127.0.0.1", servername: "localhost" });
+  const [session] = await once(socket, "session", { signal: AbortSignal.timeout(PATIENCE) });
+  socket.destroy();
+  return session;
+}
+
 /** The name in the certificate that a client is shown. */
 async function shown(server, servername) {
   const socket = tls.connect({ port: server.port, host: "127.0.0.1", servername, rejectUnauthorized: false });
@@ -92,6 +109,52 @@ test("clients are asked for a certificate, and refused without one that is trust
   await assert.rejects(echo(server, client()));
   const lenient = site(t, { cert: LOCAL.cert, key: LOCAL.key, ca: authority.cert, requestCert: true, rejectUnauthorized: false });
   assert.strictEqual(await echo(lenient, client()), "hello");
+});
+
+test("reload() changes the certificate of connections to come; those that are there stay, and a bad one changes nothing", async (t) => {
+  const [old, next] = [certificate(["old.example"]), certificate(["new.example"])];
+  const server = site(t, { cert: old.cert, key: old.key });
+  const client = new WebSocket(`wss://127.0.0.1:${server.port}/`, { rejectUnauthorized: false });
+  await once(client, "open", { signal: AbortSignal.timeout(PATIENCE) });
+  assert.strictEqual(await shown(server, "old.example"), "DNS:old.example");
+
+  const answers = (body) => ({ fetch: () => new Response(body) });
+  assert.throws(() => server.reload({ ...answers("never"), tls: { cert: next.cert, key: old.key } }), /serve: tls\.key .*not the key/);
+  assert.throws(() => server.reload({ ...answers("never"), tls: { cert: next.cert } }), /serve: tls\.key is missing/);
+  assert.throws(() => server.reload({ ...answers("never"), tls: false }), /tls cannot be turned off by reload\(\)/);
+  for (const none of [undefined, null]) server.reload({ tls: none });
+  assert.strictEqual(await shown(server, "old.example"), "DNS:old.example");
+  assert.match(await page(server, { ca: old.cert, servername: "old.example" }), /^https:/);
+
+  assert.strictEqual(server.reload({ ...answers("reloaded"), tls: { cert: next.cert, key: next.key } }), server);
+  assert.strictEqual(await shown(server, "old.example"), "DNS:new.example");
+  assert.strictEqual(await page(server, { ca: next.cert, servername: "new.example" }), "reloaded");
+  client.send("still here");
+  const [message] = await once(client, "message", { signal: AbortSignal.timeout(PATIENCE) });
+  assert.strictEqual(message.toString(), "still here");
+  client.terminate();
+});
+
+test("reload() changes what clients must show, and forgets who has shown it", async (t) => {
+  const [first, second] = ["one", "two"].map((name) => certificate([name], { authority: true }));
+  const members = [first, second].map((issuer) => certificate(["member"], { issuer }));
+  const own = { cert: LOCAL.cert, key: LOCAL.key, requestCert: true };
+  const server = site(t, { ...own, ca: first.cert });
+  const client = (mine, session) => ({ ca: LOCAL.cert, cert: mine.cert, key: mine.key, session });
+  const session = await ticket(server, client(members[0]));
+  assert.strictEqual(await echo(server, client(members[0], session)), "hello");
+  server.reload({ tls: { ...own, ca: second.cert } });
+  await assert.rejects(echo(server, client(members[0], session)));
+  assert.strictEqual(await echo(server, client(members[1])), "hello");
+  server.reload({ tls: { ...own, requestCert: false } });
+  assert.strictEqual(await echo(server, { ca: LOCAL.cert }), "hello");
+});
+
+test("a server in the clear stays so", () => {
+  const server = serve({ port: 0, fetch: () => new Response("clear") });
+  assert.throws(() => server.reload({ tls: { cert: LOCAL.cert, key: LOCAL.key } }), /tls cannot be turned on by reload\(\)/);
+  for (const nothing of [undefined, null, false, []]) assert.strictEqual(server.reload({ tls: nothing }).protocol, "http");
+  server.stop(true);
 });
 
 test("what is wrong is named", () => {

@@ -77,12 +77,17 @@ fn address(name: &str) -> Option<IpAddr> {
 }
 
 native!(
-    /// configure(server, limits): other limits, also for open sockets.
+    /// configure(server, limits, tls): other limits, also for open sockets, and with `tls` other certificates for those that come. What is
+    /// wrong changes nothing.
     configure,
-    2,
-    |env, [server, limits]| {
+    3,
+    |env, [server, limits, tls]| {
         let options = thrown(env, options::limits(env, limits))?;
-        host(env, server)?.local.configure(options);
+        let local = &host(env, server)?.local;
+        if let Some(tls) = options::tls(env, tls) {
+            thrown(env, local.reload_tls(&tls).map_err(|error| options::tls_error(&error)))?;
+        }
+        local.configure(options);
         None
     }
 );

@@ -485,6 +485,17 @@ impl LocalWorker {
         self.core.state.borrow_mut().reload(Rc::new(options));
     }
 
+    /// Changes certificates and what clients must show, as [`Server::reload_tls`](crate::Server::reload_tls): for connections that
+    /// are accepted from now on.
+    ///
+    /// # Errors
+    /// As [`Worker::secure`](super::Worker::secure), and then nothing has changed; and when the worker is not secured.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self, tls: &crate::tls::Tls) -> Result<(), crate::tls::TlsError> {
+        let acceptor = self.core.state.borrow().tls.clone();
+        acceptor.ok_or(crate::tls::TlsError::NotSecured)?.replace(tls)
+    }
+
     /// As [`Worker::stop`](super::Worker::stop), also where the worker is turning: the sockets are closed within this call, and
     /// listening ends in the course of the turn, or the next.
     pub fn stop(&self, patience: Duration) {
