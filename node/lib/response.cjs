@@ -16,9 +16,28 @@ function flatHeaders(init) {
   return flat;
 }
 
-/** What Responses were made of, where that is known to be whole and nobody can change it: text and Blobs. Or that it was sent. */
+/** Bytes that are kept up to this size. Of more, only how many there are: they are in the body's stream already. */
+const KEPT = 64 * 1024;
+
+/** What Responses were made of, where that is whole; or that it was sent. */
 const sources = new WeakMap();
 const SENT = Symbol("sent");
+
+/** A FormData: its stream is long, but ends. */
+const FORM = Symbol("form");
+/** The content type that bytes get where the application gives none: Bun's. */
+const BYTES = "application/octet-stream";
+
+/** What a body is made of, as nobody can change it any more: text, a Blob, FORM, bytes, or of many bytes their {length}; undefined: it must be read. */
+function sourceOf(body) {
+  if (typeof body === "string" || body instanceof Blob) return body;
+  if (body instanceof URLSearchParams) return String(body);
+  if (body instanceof FormData) return FORM;
+  if (body instanceof ArrayBuffer) return kept(new Uint8Array(body));
+  return ArrayBuffer.isView(body) ? kept(new Uint8Array(body.buffer, body.byteOffset, body.byteLength)) : undefined;
+}
+
+const kept = (bytes) => (bytes.length > KEPT ? { length: bytes.length } : bytes.slice());
 
 // A Response's body is otherwise a stream that must be read to be known: ten times the work for a line of text, and no length for
 // a Blob. The constructor stays what it is in every other respect.
@@ -26,12 +45,36 @@ const PlatformResponse = globalThis.Response;
 globalThis.Response = new Proxy(PlatformResponse, {
   construct(target, parameters, newTarget) {
     const response = Reflect.construct(target, parameters, newTarget);
-    const [body] = parameters;
-    if (typeof body === "string" || body instanceof Blob) sources.set(response, body);
+    const source = sourceOf(parameters[0]);
+    if (source !== undefined) sources.set(response, source);
     return response;
   },
 });
 PlatformResponse.prototype.constructor = globalThis.Response;
+
+// The static method makes its Response by itself, past the constructor.
+const { json } = PlatformResponse;
+const JSON_TYPE = json.call(PlatformResponse, 0).headers.get("content-type");
+PlatformResponse.json = {
+  json(data, init = undefined) {
+    const text = JSON.stringify(data);
+    // What is wrong is for the platform to say.
+    if (text === undefined || (init !== undefined && (init === null || typeof init !== "object"))) return json.apply(PlatformResponse, arguments);
+    const headers = new Headers(init?.headers);
+    if (!headers.has("content-type")) headers.set("content-type", JSON_TYPE);
+    return new globalThis.Response(text, { status: init?.status, statusText: init?.statusText, headers });
+  },
+}.json;
+
+const { clone } = PlatformResponse.prototype;
+PlatformResponse.prototype.clone = {
+  clone() {
+    const copy = clone.call(this);
+    const source = sources.get(this);
+    if (source !== undefined && source !== SENT) sources.set(copy, source);
+    return copy;
+  },
+}.clone;
 
 const isResponse = (value) =>
   value !== null && typeof value === "object" && typeof value.status === "number" && typeof value.arrayBuffer === "function";
@@ -56,6 +99,11 @@ function withLength(headers, length) {
   return [...rest, "content-length", String(length)];
 }
 
+/** The headers with the type of bytes. */
+const withType = (headers) => (named(headers, "content-type") ? headers : [...headers, "content-type", BYTES]);
+
+const named = (headers, name) => headers.some((word, i) => i % 2 === 0 && word === name);
+
 /** Sends a response, with further lines of Set-Cookie. What goes wrong later is told to `fail`. */
 function respond(server, number, response, cookies, fail) {
   sendable(response);
@@ -63,14 +111,28 @@ function respond(server, number, response, cookies, fail) {
   const source = sources.get(response);
   if (source !== undefined) {
     sources.set(response, SENT);
-    if (typeof source === "string") return native.respond(server, number, response.status, headers, source);
-    return send(server, number, response.status, withLength(headers, source.size), response.body, fail);
+    return sendSource(server, number, response, headers, source, fail);
   }
   if (response.body === null) return native.respond(server, number, response.status, headers, "");
   if (typeof response.body?.getReader === "function") return send(server, number, response.status, headers, response.body, fail);
-  // Another's Response, with a body of another kind: it is asked for all of it.
+  // Another's Response, with a body of another kind.
+  sendWhole(server, number, response, headers, fail);
+}
+
+/** Sends a response that is asked for all of its body. */
+function sendWhole(server, number, response, headers, fail) {
   const whole = (body) => native.respond(server, number, response.status, headers, new Uint8Array(body));
   response.arrayBuffer().then(whole).catch(fail);
+}
+
+/** Sends what a response was made of. */
+function sendSource(server, number, response, headers, source, fail) {
+  const { status, body } = response;
+  if (typeof source === "string") return native.respond(server, number, status, headers, source);
+  if (source instanceof Uint8Array) return native.respond(server, number, status, source.length > 0 ? withType(headers) : headers, source);
+  if (source instanceof Blob) return send(server, number, status, withLength(headers, source.size), body, fail);
+  if (source === FORM) return sendWhole(server, number, response, headers, fail);
+  return send(server, number, status, withType(withLength(headers, source.length)), body, fail);
 }
 
 /** The entity tags of If-None-Match (RFC 9110, 13.1.2); weak ones compare as strong ones. */

@@ -160,7 +160,7 @@ test("responses of every kind arrive as they are", async (t) => {
     surrogate: [200, "a\ufffdé", { "content-length": "6" }],
     lyingBlob: [200, "blob", { "content-length": "4" }],
     string: [200, "text", { "content-type": "text/plain;charset=UTF-8", "x-own": "1" }],
-    bytes: [200, "hi", { "content-type": null }],
+    bytes: [200, "hi", { "content-type": "application/octet-stream", "content-length": "2" }],
     blob: [200, "blob", { "content-type": "a/b", "content-length": "4" }],
     json: [201, '{"a":1}', { "content-type": "application/json" }],
     redirect: [301, "", { location: "http://x.test/y" }],

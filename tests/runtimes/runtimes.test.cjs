@@ -10,7 +10,7 @@ const { test } = require("node:test");
 const PACKAGE = join(__dirname, "../../node");
 const MINUTES = 60_000;
 /** What runs on every Node.js that is promised; the rest asks for tools that are newer than these. */
-const SMOKE = ["contract", "cookies", "process", "request", "routes", "seed", "bun"];
+const SMOKE = ["contract", "cookies", "process", "request", "response", "routes", "seed", "bun"];
 
 /** A runtime of this folder's packages: the first of these files that is there. */
 function runtime(...files) {
