@@ -4,6 +4,7 @@
 
 mod chat;
 mod connect;
+mod doctor;
 mod echo;
 mod serve;
 
@@ -34,6 +35,8 @@ enum Command {
     /// Connect to a WebSocket: lines of the input go out, messages come in as lines
     // Boxed, because it has many more flags than the others.
     Connect(Box<connect::Flags>),
+    /// Say what this machine gives a server: limits, the way to the kernel, TLS, and what to do where something is wrong
+    Doctor,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Chat(flags) => serve::run("chat", &flags, chat::room()).map(|()| ExitCode::SUCCESS),
         Command::Echo(flags) => serve::run("echo", &flags, echo::server()).map(|()| ExitCode::SUCCESS),
         Command::Connect(flags) => connect::run(&flags),
+        Command::Doctor => doctor::run(),
     };
     match result {
         Ok(code) => code,

@@ -242,3 +242,33 @@ fn a_silent_secure_socket_is_resident_with_less_than_8_kib() {
     assert!(each < 8 * 1024, "{each} bytes for each connection");
     drop((warm, many));
 }
+
+/// What `tidewire doctor` prints, as words of each line, and whether it is content.
+fn doctor(mut command: Command) -> (Vec<String>, bool) {
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    (text.lines().map(words).collect(), output.status.success())
+}
+
+#[test]
+fn the_doctor_finds_what_is_wrong_and_says_so_in_its_exit_code() {
+    let (lines, content) = doctor(command(&["doctor"]));
+    let problems = lines.iter().filter(|line| line.starts_with("problem ")).count();
+    assert_eq!(content, problems == 0, "{lines:#?}");
+    for subject in ["tidewire 0.", "kernel Linux", "I/O ", "io_uring ", "descriptors ", "TLS "] {
+        assert!(lines.iter().any(|line| line.split_once(' ').is_some_and(|(_, rest)| rest.starts_with(subject))), "{subject}");
+    }
+
+    let mut limited = Command::new("sh");
+    limited.arg("-c").arg(format!("ulimit -n 256; exec {} doctor", env!("CARGO_BIN_EXE_tidewire")));
+    let (lines, content) = doctor(limited);
+    assert!(!content);
+    assert!(lines.iter().any(|line| line.starts_with("problem descriptors 256")), "{lines:#?}");
+
+    let mut lost = command(&["doctor"]);
+    lost.env("SSL_CERT_FILE", "/nowhere.pem");
+    let (lines, content) = doctor(lost);
+    assert!(!content);
+    assert!(lines.iter().any(|line| line.starts_with("problem authorities SSL_CERT_FILE")), "{lines:#?}");
+}
