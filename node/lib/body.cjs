@@ -11,9 +11,13 @@ const keyOf = (server, number) => `${server}:${number}`;
 /** A stream that nobody can read any more needs no body. */
 const unread = new FinalizationRegistry(({ server, number }) => native.cancelBody(server, number));
 
+/** What says that a request's peer has gone: Bun's. */
+const gone = () => new DOMException("The connection was closed.", "AbortError");
+
 /** Gives a stream the piece that it has asked for. */
 function take(controller, piece) {
-  if (typeof piece === "string") return controller.error(new TypeError(`the request's body broke off: ${piece}`));
+  if (piece === true) return controller.error(new TypeError("the request's body is larger than maxRequestBodySize"));
+  if (piece === false) return controller.error(gone());
   if (piece !== undefined) return controller.enqueue(new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength));
   controller.close();
   controller.byobRequest?.respond(0); // who reads into memory of its own waits for this
@@ -43,7 +47,7 @@ function bodyOf(server, number) {
   return stream;
 }
 
-/** The engine has a piece: bytes, undefined for the end, or what went wrong. */
+/** The engine has a piece: bytes, undefined for the end, true when the body is too large, or false when it broke off. */
 function bodyArrived(server, number, piece) {
   const key = keyOf(server, number);
   const give = waiting.get(key);
@@ -51,4 +55,4 @@ function bodyArrived(server, number, piece) {
   give?.(piece);
 }
 
-module.exports = { bodyOf, bodyArrived };
+module.exports = { bodyOf, bodyArrived, gone };

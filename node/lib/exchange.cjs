@@ -75,6 +75,7 @@ class Exchange {
   }
 
   #answer(response) {
+    LazyRequest.answered(this.#request);
     try {
       if (isResponse(response)) {
         const cookies = LazyRequest.cookieLines(this.#request);
@@ -105,6 +106,7 @@ class Exchange {
   }
 
   #last(error) {
+    LazyRequest.answered(this.#request);
     console.error(error);
     const lines = LazyRequest.cookieLines(this.#request).flatMap((line) => ["set-cookie", line]);
     native.respond(this.#place, this.#number, 500, ["content-type", "text/plain", ...lines], failure(error, this.#options.development));

@@ -3,11 +3,8 @@
 // prototype that is made real only when something asks for what only a real one has.
 
 const native = require("./native.cjs");
-const { bodyOf } = require("./body.cjs");
+const { bodyOf, gone } = require("./body.cjs");
 const { CookieMap } = require("./cookie-map.cjs");
-
-/** The abort reason of a request whose peer has gone: Bun's. */
-const gone = () => new DOMException("The connection was closed.", "AbortError");
 
 /** An absolute URL of a request's target (RFC 9112, 3.2). The Host field names the host, also beside an absolute target. */
 function absolute(target, host) {
@@ -42,6 +39,7 @@ class LazyRequest {
   #params;
   #cookies;
   #upgraded = false;
+  #answered = false;
 
   /** `server` knows the server's `number`, `authority` and `protocol`; `flat` are the names and values of the headers. */
   constructor(server, number, method, target, flat, hasBody) {
@@ -76,6 +74,11 @@ class LazyRequest {
   /** It is a WebSocket now, and needs no answer. */
   static upgraded(request) {
     request.#upgraded = true;
+  }
+
+  /** It has got its answer. */
+  static answered(request) {
+    request.#answered = true;
   }
 
   static isUpgraded(request) {
@@ -155,7 +158,10 @@ class LazyRequest {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
       const { number } = this.#server;
-      if (native.watch(number, this.#number)) watched.set(`${number}:${this.#number}`, this);
+      const left = native.watch(number, this.#number);
+      // Nothing is known of a request that is over: it was answered, or nobody is there any more who could be.
+      if (left ?? !(this.#answered || this.#upgraded)) LazyRequest.abort(this);
+      else if (left === false) watched.set(`${number}:${this.#number}`, this);
     }
     return this.#abort.signal;
   }

@@ -3,6 +3,7 @@
 // read only as fast as the peer takes it.
 
 const native = require("./native.cjs");
+const { gone } = require("./body.cjs");
 
 /** A body of more bytes than this is not gathered. */
 const WHOLE = 64 * 1024;
@@ -134,7 +135,7 @@ class Sending {
   /** The peer has gone: nobody takes more. */
   cancel() {
     this.#close();
-    this.#reader.cancel(new DOMException("The connection was closed.", "AbortError")).catch(() => {});
+    this.#reader.cancel(gone()).catch(() => {});
     this.#resume?.();
   }
 }

@@ -2,7 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
 
 use http::request::Parts;
 use tidewire::engine::{Application, ConnectError, LocalSocket, LocalWorker};
@@ -24,10 +27,14 @@ pub struct Pending {
     pub responder: Responder,
     /// Until JavaScript asks for it.
     pub body: Option<RequestBody>,
+    /// Its peer has ended its direction: it may be answered, but is not counted any more, as with Bun.
+    pub left: bool,
 }
 
 pub struct JsApplication {
     env: Env,
+    /// For what outlives a call, and must not keep it.
+    this: Weak<Self>,
     /// Empty once the environment has ended: nothing calls JavaScript any more.
     callbacks: RefCell<Option<Callbacks>>,
     seats: Rc<Seats>,
@@ -48,7 +55,7 @@ pub struct JsApplication {
 /// missing is not called.
 pub struct Callbacks {
     pub fetch: Option<Function>,
-    /// A piece of a request's body: a Buffer, undefined at its end, or a string that says what went wrong.
+    /// A piece of a request's body: a Buffer, undefined at its end, `true` when it is too large, or `false` when it broke off.
     pub body: Option<Function>,
     /// A response's body: `true`, there is room for more; `false`, nobody takes more.
     pub room: Option<Function>,
@@ -91,8 +98,9 @@ impl Callbacks {
 impl JsApplication {
     pub fn new(env: Env, callbacks: Callbacks, seats: Rc<Seats>, slab: Rc<Slab>) -> Rc<Self> {
         let callbacks = RefCell::new(Some(callbacks));
-        Rc::new(Self {
+        Rc::new_cyclic(|this| Self {
             env,
+            this: this.clone(),
             callbacks,
             seats,
             slab,
@@ -172,21 +180,58 @@ impl JsApplication {
             let value = |env: Env| match &piece {
                 Piece::Chunk(bytes) => env.buffer(bytes),
                 Piece::End => env.undefined(),
-                Piece::Broken(why) => env.string(why),
+                Piece::TooLarge => env.boolean(true),
+                Piece::Broken => env.boolean(false),
             };
             this.event(|callbacks| callbacks.body.as_ref(), |env| [env.uint(number), value(env)]);
         });
     }
 
-    /// Has JavaScript told when a request is done with, and whether its peer has left before. `false`: it is already.
-    pub fn watch(self: &Rc<Self>, number: u32, worker: &LocalWorker) -> bool {
-        let gone = self.pending.borrow().get(&number).map(|pending| pending.responder.peer_gone());
-        let (Some(gone), this) = (gone, self.clone()) else { return false };
+    /// Forgets a request that JavaScript takes its time to answer, or never answers, when nobody waits for it any more.
+    fn forget_abandoned(&self, number: u32) {
+        let Some((gone, over, worker)) = self.pending.borrow().get(&number).map(|pending| {
+            let responder = &pending.responder;
+            (responder.peer_gone(), responder.connection_gone(), responder.worker())
+        }) else {
+            return;
+        };
+        let this = self.this.clone();
+        worker.spawn(async move {
+            if !gone.await {
+                return;
+            }
+            if let Some(this) = this.upgrade()
+                && let Some(pending) = this.pending.borrow_mut().get_mut(&number)
+            {
+                pending.left = true;
+            }
+            if over.await
+                && let Some(this) = this.upgrade()
+            {
+                let abandoned = this.pending.borrow_mut().remove(&number);
+                drop(abandoned); // with nothing borrowed
+            }
+        });
+    }
+
+    /// How many requests wait for an answer, and have somebody who waits for it.
+    pub fn population(&self) -> usize {
+        self.pending.borrow().values().filter(|pending| !pending.left).count()
+    }
+
+    /// Has JavaScript told when a request is done with, and whether its peer has left before. `Some(true)`: its peer has left already;
+    /// `None`: it is done with, or its connection is gone.
+    pub fn watch(self: &Rc<Self>, number: u32, worker: &LocalWorker) -> Option<bool> {
+        let mut gone = self.pending.borrow().get(&number)?.responder.peer_gone();
+        if let Poll::Ready(left) = Pin::new(&mut gone).poll(&mut Context::from_waker(Waker::noop())) {
+            return left.then_some(true);
+        }
+        let this = self.clone();
         worker.spawn(async move {
             let left = gone.await;
             this.event(|callbacks| callbacks.gone.as_ref(), |env| [env.uint(number), env.boolean(left)]);
         });
-        true
+        Some(false)
     }
 
     /// Tells JavaScript what has become of the bodies that it writes.
@@ -223,10 +268,11 @@ impl Application for JsApplication {
                     env.uint(peer.map_or(0, |peer| u32::from(peer.port()))),
                     env.boolean(has_body),
                 ];
-                self.pending.borrow_mut().insert(number, Pending { parts, responder, body: Some(body) });
+                self.pending.borrow_mut().insert(number, Pending { parts, responder, body: Some(body), left: false });
                 arguments
             },
         );
+        self.forget_abandoned(number);
     }
 
     fn open(&self, socket: &LocalSocket) {

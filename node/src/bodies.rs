@@ -149,7 +149,10 @@ struct Reading {
 pub enum Piece {
     Chunk(Bytes),
     End,
-    Broken(String),
+    /// It is larger than a request's body may be.
+    TooLarge,
+    /// Its peer has left, or sent what is no body.
+    Broken,
 }
 
 impl Incoming {
@@ -168,12 +171,13 @@ impl Incoming {
         let this = self.clone();
         worker.spawn(async move {
             let Some((reading, mut body)) = reading.and_then(|reading| reading.body.take().map(|body| (reading, body))) else {
-                return give(Piece::Broken("it has been read already, or its request has ended".to_owned()));
+                return give(Piece::Broken);
             };
             let piece = loop {
                 match body.frame().await {
                     None => break Piece::End,
-                    Some(Err(error)) => break Piece::Broken(error.to_string()),
+                    Some(Err(error)) if error.is_too_large() => break Piece::TooLarge,
+                    Some(Err(_)) => break Piece::Broken,
                     // Trailers are nobody's.
                     Some(Ok(frame)) => match frame.into_data() {
                         Ok(chunk) if !chunk.is_empty() => break Piece::Chunk(chunk),

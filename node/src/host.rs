@@ -231,6 +231,9 @@ impl Host {
             let worker = place.take();
             drop(place);
             drop(worker);
+            // Each holds the worker that holds them.
+            let unanswered = self.application.pending.take();
+            drop(unanswered);
         }
     }
 }

@@ -120,3 +120,31 @@ test("requests and responses go when they are over, however they ended", async (
     await collected({ requests: 30, signals: 30, bodies: 10, responses: 20 });
     server.stop(true);`);
 });
+
+test("requests that are never answered go with their peers, and a server goes while some are left", async () => {
+  await program(`
+    const net = require("node:net");
+    await (async () => {
+      let asked = 0;
+      const never = (req) => (watch("requests", req), asked++, new Promise(() => {}));
+      const server = watch("server", serve({ port: 0, idleTimeout: 0, fetch: never }));
+      const peers = [];
+      async function peer(request) {
+        const before = asked;
+        const socket = net.connect({ port: server.port, host: "127.0.0.1", allowHalfOpen: true });
+        socket.on("error", () => {});
+        socket.write(request);
+        while (asked === before) await new Promise(setImmediate);
+        peers.push(socket);
+      }
+      for (let i = 0; i < 3; i++) {
+        await peer("GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n");
+        await peer("POST / HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 9\\r\\n\\r\\none");
+      }
+      if (server.pendingRequests !== 6) console.log("pending", server.pendingRequests);
+      peers[0].resetAndDestroy(), peers[1].resetAndDestroy(), peers[2].end(), peers[3].end();
+      while (server.pendingRequests !== 2) await new Promise(setImmediate);
+      await server.stop(true);
+    })();
+    await collected({ server: 1, requests: 6 });`);
+});

@@ -70,6 +70,7 @@ native!(
                 parts: request.into_parts().0,
                 responder: pending.responder,
                 body: pending.body,
+                left: pending.left,
             };
             host.application.pending.borrow_mut().insert(number, pending);
             if matches!(error, UpgradeError::Usage(_)) {
@@ -181,12 +182,13 @@ native!(
 );
 
 native!(
-    /// watch(server, request): has the `gone` callback called once it is done with. Whether it is not.
+    /// watch(server, request): has the `gone` callback called once it is done with; false. True: its peer has left already. Undefined: it is
+    /// done with, or its connection is gone.
     watch,
     2,
     |env, [server, number]| {
         let host = host(env, server)?;
-        Some(env.boolean(host.application.watch(number.as_u32(env), &host.local)))
+        host.application.watch(number.as_u32(env), &host.local).map(|left| env.boolean(left))
     }
 );
 

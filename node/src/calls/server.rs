@@ -139,7 +139,7 @@ native!(
     2,
     |env, [server, sockets]| {
         let host = host(env, server)?;
-        let count = if sockets.is_true(env) { host.local.population().1 } else { host.application.pending.borrow().len() };
+        let count = if sockets.is_true(env) { host.local.population().1 } else { host.application.population() };
         Some(env.number(count as f64))
     }
 );

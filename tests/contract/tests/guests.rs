@@ -16,12 +16,13 @@ use tidewire_kit::client::{Client, Upgrade};
 use tidewire_kit::for_each_seed;
 use tidewire_kit::sim::{Faults, Network, Peer};
 
-/// What `fetch` does is in the path; what comes of a request is in `gone`.
+/// What `fetch` does is in the path; what comes of a request's peer is in `gone`, and of its connection in `over`.
 #[derive(Default)]
 struct App {
     worker: OnceCell<LocalWorker>,
     held: RefCell<Vec<Responder>>,
     gone: Rc<RefCell<Vec<(String, bool)>>>,
+    over: Rc<RefCell<Vec<(String, bool)>>>,
 }
 
 impl Application for App {
@@ -31,6 +32,11 @@ impl Application for App {
         self.worker.get().unwrap().spawn(async move {
             let left = gone.await;
             log.borrow_mut().push((entry, left));
+        });
+        let (entry, over, log) = (path.clone(), responder.connection_gone(), self.over.clone());
+        responder.worker().spawn(async move {
+            let over = over.await;
+            log.borrow_mut().push((entry, over));
         });
         match &*path {
             "/answered" => return responder.respond(Response::new("answered".into())),
@@ -180,6 +186,11 @@ fn a_request_is_told_that_its_peer_has_left_and_one_that_is_over_is_not() {
     gone.sort();
     let expected = [("/answered", false), ("/half-closed", true), ("/reset", true), ("/upgraded", false)];
     assert_eq!(gone, expected.map(|(path, left)| (path.to_owned(), left)));
+    let over = |house: &House| house.workers[0].as_ref().unwrap().1.over.borrow().clone();
+    let mut ended = over(&house);
+    ended.sort();
+    let expected = [("/answered", false), ("/reset", true), ("/upgraded", false)];
+    assert_eq!(ended, expected.map(|(path, over)| (path.to_owned(), over)), "half a connection is one");
     // Who has only ended its own direction can still be answered.
     let held = house.workers[0].as_ref().unwrap().1.held.take();
     held.into_iter().for_each(|responder| responder.respond(Response::new("late".into())));
@@ -188,6 +199,7 @@ fn a_request_is_told_that_its_peer_has_left_and_one_that_is_over_is_not() {
         text.extend(closing.read());
         text.ends_with(b"late")
     });
+    assert_eq!(over(&house).last(), Some(&("/half-closed".to_owned(), false)));
     assert!(String::from_utf8_lossy(&answered.read()).ends_with("answered"));
 }
 

@@ -3,6 +3,45 @@
 
 const bytes = (text) => new TextEncoder().encode(text);
 
+/** A request whose peer leaves in some way while fetch waits for what never comes. */
+const deserted = (leave, write = (peer) => peer.ask("GET", "/"), fetch = () => {}) => ({
+  serve: (site) => {
+    let waits;
+    return {
+      idleTimeout: 0,
+      fetch(req, server) {
+        site.note("asked", server.pendingRequests);
+        waits = fetch(req, site);
+        return new Promise(() => {});
+      },
+      commands: { pending: () => site.server.pendingRequests, look: () => waits?.() },
+    };
+  },
+  async drive({ dial, program }) {
+    const peer = await dial();
+    write(peer);
+    await program.sees("asked");
+    leave(peer);
+    // That it has left takes a moment to be known.
+    for (let i = 0; i < 200 && (await program.does("pending")) !== "0"; i += 1);
+    program.add(`pending ${await program.does("pending")}`);
+    await program.does("look");
+    peer.destroy();
+  },
+});
+
+const posted = (peer) => peer.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\none ");
+const reset = (peer) => peer.reset();
+const end = (peer) => peer.destroy();
+const signalLater = (req, { note }) => () => note("signal", req.signal.aborted, req.signal.reason?.name);
+const readLater =
+  (req, { note }) =>
+  () =>
+    req.text().then(
+      (text) => note("read", text),
+      ({ name }) => note("failed", name),
+    );
+
 /** One request with a program's fetch. */
 const asked = (fetch, request, more = {}) => ({
   serve: (site) => ({ fetch: (req, server) => fetch(req, site, server), ...more }),
@@ -165,6 +204,14 @@ module.exports = {
       await program.sees("cancelled");
     },
   },
+  "who resets before the answer is not waited for": deserted(reset),
+  "who ends before the answer is not waited for": deserted(end),
+  "who resets in the middle of a body is not waited for": deserted(reset, posted),
+  "who ends in the middle of a body is not waited for": deserted(end, posted),
+  "a signal that is asked for when the peer has reset": deserted(reset, undefined, signalLater),
+  "a signal that is asked for when the peer has ended": deserted(end, undefined, signalLater),
+  "a body that is read when the peer has reset": deserted(reset, posted, readLater),
+  "a body that is read when the peer has ended": deserted(end, posted, readLater),
   "an async generator as a body": asked(
     () =>
       new Response(

@@ -34,7 +34,17 @@ impl BodyError {
     pub(crate) fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(error.into())
     }
+
+    /// Whether a request's body is larger than [`max_request_body`](crate::Options::max_request_body); otherwise it broke off.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.0.is::<TooLarge>()
+    }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("the request body is larger than max_request_body")]
+struct TooLarge;
 
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -220,7 +230,7 @@ impl HttpBody for RequestBody {
                     }
                     None => {
                         self.incoming = None;
-                        Some(Err(BodyError::new("the request body is larger than max_request_body")))
+                        Some(Err(BodyError::new(TooLarge)))
                     }
                 }
             }

@@ -68,6 +68,8 @@ struct Parking {
     waker: Option<Waker>,
     /// The peer left while the request was under way.
     left: bool,
+    /// The connection ended while it was: nothing takes an answer any more.
+    over: bool,
     /// Who waits to hear of that.
     watchers: Vec<Waker>,
 }
@@ -100,22 +102,33 @@ struct Presence(Rc<RefCell<Parking>>);
 
 impl Drop for Presence {
     fn drop(&mut self) {
+        {
+            let mut parking = self.0.borrow_mut();
+            parking.over |= parking.active;
+        }
         Parking::leave(&self.0);
     }
 }
 
 /// Waits until the peer has left: it has ended its direction of the connection, or the connection is gone. `true` then; `false` as soon as
 /// the request is done with, its response written or its connection upgraded. What [`Responder::peer_gone`](super::Responder::peer_gone)
-/// gives.
+/// gives, and [`Responder::connection_gone`](super::Responder::connection_gone), which does not wake for an end of one direction.
 pub struct PeerGone {
     parking: Option<Rc<RefCell<Parking>>>,
     sequence: u64,
+    /// Only the end of the connection counts.
+    entirely: bool,
 }
 
 impl PeerGone {
     /// Of a connection that is gone already.
     pub(crate) fn already() -> Self {
-        Self { parking: None, sequence: 0 }
+        Self { parking: None, sequence: 0, entirely: true }
+    }
+
+    /// The same, but for the end of the whole connection.
+    pub(super) fn entirely(self) -> Self {
+        Self { entirely: true, ..self }
     }
 }
 
@@ -134,8 +147,9 @@ impl Future for PeerGone {
         if parking.sequence != self.sequence {
             return Poll::Ready(false);
         }
-        if parking.left || !parking.active {
-            return Poll::Ready(parking.left);
+        let left = if self.entirely { parking.over } else { parking.left };
+        if left || !parking.active {
+            return Poll::Ready(left);
         }
         if !parking.watchers.iter().any(|waker| waker.will_wake(context.waker())) {
             parking.watchers.push(context.waker().clone());
@@ -180,7 +194,7 @@ impl Exchange {
 
     /// The request under way, watched for its peer's leaving.
     pub fn peer_gone(&self, sequence: u64) -> PeerGone {
-        PeerGone { parking: Some(self.parking.clone()), sequence }
+        PeerGone { parking: Some(self.parking.clone()), sequence, entirely: false }
     }
 
     /// Lets hyper work. It may run user code: a response's streaming body.

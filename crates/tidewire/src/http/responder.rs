@@ -12,7 +12,7 @@ use tidewire_proto::handshake::server::Refusal;
 
 use super::Response;
 use super::exchange::PeerGone;
-use crate::engine::{Core, SocketId};
+use crate::engine::{Core, LocalWorker, SocketId};
 
 /// Travels in a request's extensions: which connection of the thread's worker it came on.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +68,19 @@ impl Responder {
     #[must_use]
     pub fn peer_gone(&self) -> PeerGone {
         self.core.peer_gone(self.ticket)
+    }
+
+    /// As [`peer_gone`](Self::peer_gone), but waits until nobody can take the answer any more: the connection is gone. For what is kept only
+    /// to give it.
+    #[must_use]
+    pub fn connection_gone(&self) -> PeerGone {
+        self.peer_gone().entirely()
+    }
+
+    /// The worker that the request is on, to run a future on it, for instance.
+    #[must_use]
+    pub fn worker(&self) -> LocalWorker {
+        LocalWorker::new(self.core.clone())
     }
 
     /// How long this request's connection may make no progress, in place of
