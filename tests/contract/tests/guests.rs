@@ -207,11 +207,12 @@ fn a_request_is_told_that_its_peer_has_left_and_one_that_is_over_is_not() {
 fn a_request_may_have_an_idle_timeout_of_its_own() {
     let mut house = House::new(0, Faults::none());
     house.join();
-    let peers = ["/usual", "/patient", "/for-ever"].map(|path| house.request(path));
+    let mut peers = ["/usual", "/patient", "/for-ever", "/for-ever"].map(|path| house.request(path));
+    peers[3].shutdown(); // what is never answered must not be kept for ever for nobody
     let ended =
         |network: &Network| peers.iter().map(|peer| (peer.is_at_end() || peer.is_reset(), network.now())).collect::<Vec<_>>();
     let network = house.network.clone();
-    let mut times = [None; 3];
+    let mut times = [None; 4];
     house.until(&mut [], "two of them to end", |_, _| {
         for (time, (ended, now)) in times.iter_mut().zip(ended(&network)) {
             if ended && time.is_none() {
@@ -222,4 +223,5 @@ fn a_request_may_have_an_idle_timeout_of_its_own() {
     });
     assert!((10..=13).contains(&times[0].unwrap()) && (600..=603).contains(&times[1].unwrap()), "{times:?}");
     assert_eq!(times[2], None);
+    assert!((120..=123).contains(&times[3].unwrap()), "{times:?}");
 }

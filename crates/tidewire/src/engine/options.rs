@@ -79,7 +79,8 @@ pub struct Options {
     /// moved on: a peer that reads it slowly gets all of it. Over it: the connection is cut off. Default 5 s.
     pub close_timeout: Duration,
     /// How long a peer may take in all to read what was queued when its connection began to end. Over it: the connection is cut
-    /// off. Default 120 s: 1 MiB, the default of what may wait, at 9 KB/s.
+    /// off. Default 120 s: 1 MiB, the default of what may wait, at 9 KB/s. And how long a peer is kept that has ended its direction and waits
+    /// for the answer to a request, where `http_idle_timeout` is zero.
     pub drain_timeout: Duration,
     /// How long a connection that this side begins may take until it is open. Over it:
     /// [`ConnectError::TimedOut`](super::ConnectError::TimedOut). Default 10 s.

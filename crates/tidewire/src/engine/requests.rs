@@ -90,7 +90,7 @@ impl Core {
         if !active {
             exchange.idle_timeout = None; // it was for the request that is over
         }
-        let (idle, head) = (exchange.idle_timeout.unwrap_or(state.options.http_idle_timeout), state.options.head_timeout);
+        let (idle, head) = (exchange.patience(&state.options), state.options.head_timeout);
         // The time between requests, and within one, is bounded by progress; a head by its total.
         let progressed = active || !exchange.awaiting_head;
         let first = !active && exchange.awaiting_head && !exchange.head_begun;
@@ -197,10 +197,12 @@ impl Core {
     /// Gives the request of a ticket a limit of its own.
     pub fn set_idle_timeout(&self, ticket: Ticket, timeout: Duration) {
         let state = &mut *self.state.borrow_mut();
+        let options = state.options.clone();
         let Some(exchange) = exchange(state, ticket.id).filter(|exchange| exchange.awaits_answer(ticket.sequence)) else {
             return;
         };
         exchange.idle_timeout = Some(timeout);
+        let timeout = exchange.patience(&options);
         if timeout.is_zero() {
             state.wheel.disarm(ticket.id.index());
         } else {

@@ -192,6 +192,13 @@ impl Exchange {
         Parking::leave(&self.parking);
     }
 
+    /// How long the connection may make no progress; zero: for ever. Not so when the peer has ended its direction: whether anybody is
+    /// left to take an answer is not known before one is sent, and it may never be.
+    pub fn patience(&self, options: &Options) -> Duration {
+        let patience = self.idle_timeout.unwrap_or(options.http_idle_timeout);
+        if patience.is_zero() && self.pipe.has_ended() { options.drain_timeout } else { patience }
+    }
+
     /// The request under way, watched for its peer's leaving.
     pub fn peer_gone(&self, sequence: u64) -> PeerGone {
         PeerGone { parking: Some(self.parking.clone()), sequence, entirely: false }
