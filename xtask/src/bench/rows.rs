@@ -96,7 +96,7 @@ pub const ALL: &[Row] = &[
         ..chat("fanout-deflate", "JSON 256 B to 500, of bun", 256 - PREFIX.len(), FANOUT_DEFLATE)
     },
     Row {
-        figure: Figure::Memory { most: 512.0 },
+        figure: Figure::Memory { most: 256.0 },
         ..echo("idle-9000", "9,000 idle connections", None, &["idle", "--connections", "9000"])
     },
 ];

@@ -10,14 +10,12 @@ use tidewire_sys::{Accepted, Event, Socket};
 
 use super::connection::{Connection, Stage};
 use super::core::Core;
-use super::executor::Ready;
 use super::local::opcode;
 use super::mailbox::Mail;
 use super::packing::Outbound;
 use super::state::State;
 use super::table::SocketId;
 use super::transport::{self, Then};
-use crate::http::exchange::Exchange;
 
 /// Whether there may be one more connection; if so, it is counted.
 fn admits(state: &mut State, peer: Option<SocketAddr>) -> bool {
@@ -50,7 +48,7 @@ impl Core {
         }
     }
 
-    /// A new connection begins with HTTP.
+    /// A new connection begins with HTTP, as soon as something comes.
     pub(super) fn adopt(&self, state: &mut State, socket: Socket, peer: Option<SocketAddr>) {
         state.out.counters.accepted.add(1);
         if !admits(state, peer) {
@@ -66,18 +64,11 @@ impl Core {
                 return state.out.io.close(socket);
             }
         };
-        let options = state.options.clone();
-        // The id is known only when the connection is in the table, and hyper's waker carries it: the exchange comes second.
-        let id = state.table.insert(Connection::new(socket, peer));
-        let mut exchange = Exchange::new(&options, self.executor.waker(Ready::Exchange(id)));
-        // The handshake and the first head have one deadline together.
-        exchange.head_begun = tls.is_some();
+        let id = state.table.insert(Connection { tls, ..Connection::new(socket, peer) });
         if let Some(connection) = state.table.find_mut(id) {
-            connection.stage = Stage::Http(Some(Box::new(exchange)));
-            connection.tls = tls;
             state.out.watch(connection, id);
         }
-        state.arm(id, options.head_timeout);
+        state.arm(id, state.options.head_timeout);
     }
 
     /// The poller says that something can be done for a connection.
@@ -157,6 +148,10 @@ impl Core {
                     state.end_http(id);
                     Some(exchange)
                 }
+                Stage::Accepted => {
+                    state.end_http(id);
+                    Some(None)
+                }
                 _ => {
                     state.out.flush(connection, id);
                     None
@@ -177,7 +172,7 @@ impl Core {
             Nobody,
         }
         let to = match self.state.borrow().table.find(id).map(|connection| &connection.stage) {
-            Some(Stage::Http(_)) => To::Http,
+            Some(Stage::Accepted | Stage::Http(_)) => To::Http,
             Some(Stage::Open(early)) => To::Frames { early: early.is_some() },
             Some(Stage::CloseSent) => To::Frames { early: false },
             Some(Stage::Ending(_) | Stage::Lingering) => To::Nobody,

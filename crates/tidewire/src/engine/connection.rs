@@ -43,6 +43,9 @@ pub(crate) enum Stage {
     Dialing(Box<Dialing>),
     /// A socket that one that is dialing may get, if it is the first to be established.
     Attempt(SocketId),
+    /// Accepted, and nothing has come yet. HTTP's state is made when it does: who only connects costs a slot, and of a crowd that
+    /// connects at once few have such a state at the same time.
+    Accepted,
     /// Requests and responses. Empty while the exchange is being polled.
     Http(Option<Box<Exchange>>),
     /// A WebSocket; with the bytes that came before its `open` had returned, until they are dispatched.
@@ -81,11 +84,11 @@ impl Connection {
     /// The number of the socket that a connection has which is still to get one.
     pub const NO_SOCKET: i32 = -1;
 
-    /// A connection whose exchange is still to come.
+    /// A connection that was accepted, or is to be dialed.
     pub fn new(socket: sys::Socket, peer: Option<SocketAddr>) -> Self {
         Self {
             socket,
-            stage: Stage::Http(None),
+            stage: Stage::Accepted,
             receiver: Receiver::default(),
             outbox: None,
             tls: None,
@@ -102,7 +105,7 @@ impl Connection {
     /// Where it is in the closing table; `None` while it speaks HTTP, in either role.
     pub fn phase(&self) -> Option<Phase> {
         match self.stage {
-            Stage::Dialing(_) | Stage::Attempt(_) | Stage::Http(_) => None,
+            Stage::Dialing(_) | Stage::Attempt(_) | Stage::Accepted | Stage::Http(_) => None,
             Stage::Open(_) => Some(Phase::Open),
             Stage::CloseSent => Some(Phase::CloseSent),
             Stage::Ending(_) | Stage::Lingering => Some(Phase::Ending),
@@ -175,11 +178,13 @@ impl PeerAddress {
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::Table;
     use super::*;
 
     #[test]
     fn an_idle_connection_is_small() {
         assert!(size_of::<Connection>() <= 120, "{} bytes", size_of::<Connection>());
+        assert!(Table::<Connection>::entry_size() <= 128, "two cache lines, not {} bytes", Table::<Connection>::entry_size());
     }
 
     #[test]

@@ -46,6 +46,7 @@ fn overdue(connection: &Connection) -> Option<Limit> {
     match &connection.stage {
         Stage::Open(_) => None,
         Stage::Dialing(_) | Stage::Attempt(_) => Some(Limit::Connect),
+        Stage::Accepted => Some(Limit::Head),
         Stage::Http(Some(exchange)) if exchange.awaits_head() => Some(Limit::Head),
         Stage::Http(_) => Some(Limit::HttpIdle),
         Stage::CloseSent | Stage::Ending(_) | Stage::Lingering => Some(Limit::Unfinished),

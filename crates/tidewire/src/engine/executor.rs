@@ -128,17 +128,27 @@ impl Executor {
 
     /// Keeps a future and has it polled soon.
     pub fn spawn(&self, task: Task) {
+        let (at, generation) = self.keep(task);
+        self.queue.push(Ready::Task(at, generation));
+    }
+
+    /// Keeps a future and polls it now, with nothing borrowed: one that is ready at once has no others beside it in memory, though
+    /// a thousand begin in one turn.
+    pub fn start(&self, task: Task) {
+        let (at, generation) = self.keep(task);
+        self.poll(at, generation);
+    }
+
+    fn keep(&self, task: Task) -> (u32, u32) {
         let mut tasks = self.tasks.borrow_mut();
         let at = tasks.free.pop().unwrap_or_else(|| {
             tasks.slots.push(Slot { generation: 0, task: None, living: false });
             tasks.slots.len() as u32 - 1
         });
         let slot = &mut tasks.slots[at as usize];
-        let ready = Ready::Task(at, slot.generation);
-        slot.task = Some((task, self.waker(ready)));
+        slot.task = Some((task, self.waker(Ready::Task(at, slot.generation))));
         slot.living = true;
-        drop(tasks);
-        self.queue.push(ready);
+        (at, slot.generation)
     }
 
     /// Polls one task. Nothing is borrowed meanwhile; what the task spawns or wakes waits its turn.

@@ -276,7 +276,7 @@ impl Outgoing {
                 connection.deadline = deadlines.idle;
                 connection.flags.pinged = false;
             }
-            Stage::Open(_) | Stage::Dialing(_) | Stage::Attempt(_) | Stage::Lingering => {}
+            Stage::Open(_) | Stage::Dialing(_) | Stage::Attempt(_) | Stage::Accepted | Stage::Lingering => {}
             // A head that has begun has its own deadline.
             Stage::Http(exchange) => {
                 if connection.flags.stalled && exchange.as_ref().is_some_and(|exchange| !exchange.head_begun) {

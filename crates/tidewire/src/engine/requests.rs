@@ -27,6 +27,7 @@ impl Core {
         {
             let mut state = self.state.borrow_mut();
             let head_timeout = state.options.head_timeout;
+            self.begin_http(&mut state, id);
             let Some(exchange) = exchange(&mut state, id) else { return };
             if bytes.is_empty() {
                 exchange.end_input();
@@ -41,6 +42,17 @@ impl Core {
             }
         }
         self.poll_exchange(id);
+    }
+
+    /// The first bytes of a connection have come, or its end: HTTP's state is made.
+    fn begin_http(&self, state: &mut State, id: SocketId) {
+        let Some(connection) = state.table.find_mut(id) else { return };
+        if matches!(connection.stage, Stage::Accepted) {
+            let mut exchange = Exchange::new(&state.options, self.executor.waker(Ready::Exchange(id)));
+            // The handshake and the first head have one deadline together.
+            exchange.head_begun = connection.tls.is_some();
+            connection.stage = Stage::Http(Some(Box::new(exchange)));
+        }
     }
 
     /// Lets hyper work on what has changed, sends what it wrote, and hands on the request that it parked.
@@ -270,8 +282,14 @@ impl Core {
             self.state.borrow_mut().remove(id, true);
             return self.bury();
         }
-        if let Some(exchange) = exchange(&mut self.state.borrow_mut(), id) {
-            exchange.shut_down();
+        {
+            let state = &mut *self.state.borrow_mut();
+            if state.table.find(id).is_some_and(|connection| matches!(connection.stage, Stage::Accepted)) {
+                return state.end_http(id);
+            }
+            if let Some(exchange) = exchange(state, id) {
+                exchange.shut_down();
+            }
         }
         self.executor.waker(Ready::Exchange(id)).wake();
     }

@@ -88,6 +88,12 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
+    /// The size of a place in a page.
+    #[cfg(test)]
+    pub fn entry_size() -> usize {
+        size_of::<Entry<T>>()
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }

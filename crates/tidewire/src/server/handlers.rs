@@ -162,7 +162,7 @@ impl<T: 'static> Application for Typed<T> {
         };
         let this = Self::new(self.handlers.clone(), self.server.clone());
         let core = responder.core.clone();
-        core.executor.spawn(Box::pin(async move {
+        core.executor.start(Box::pin(async move {
             match Caught(fetching).await {
                 Reply::Upgraded => drop(responder),
                 Reply::Response(response) => responder.respond(response),
