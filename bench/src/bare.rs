@@ -8,9 +8,9 @@ use std::net::{TcpListener, TcpStream};
 
 use clap::Parser;
 
-use crate::handshake;
-use crate::poller::{EventFlags, Poller};
-use crate::wire::{self, Kind, Pattern};
+use tidewire_load::handshake;
+use tidewire_load::poller::{EventFlags, Poller};
+use tidewire_load::wire::{self, Kind, Pattern};
 
 /// The size of the one receive buffer in bytes.
 const BUFFER: usize = 64 * 1024;
@@ -48,7 +48,7 @@ pub enum Answer {
 /// # Errors
 /// When the port is taken, or epoll fails.
 pub fn run(name: &str, options: &Options, answer: Answer) -> io::Result<()> {
-    crate::pin::raise_descriptor_limit()?;
+    tidewire_load::limits::raise_descriptor_limit()?;
     let listener = TcpListener::bind(("127.0.0.1", options.port))?;
     listener.set_nonblocking(true)?;
     // std asks for a short queue; a second call makes it longer.
@@ -174,7 +174,7 @@ impl Server {
             return 0;
         };
         let Some(length) = length else { return 0 };
-        let response = handshake::response(&String::from_utf8_lossy(&head[..length]));
+        let response = response(&String::from_utf8_lossy(&head[..length]));
         // Short, and the first thing that is sent: the kernel takes it whole.
         let sent = response.is_some_and(|response| peer.stream.write_all(response.as_bytes()).is_ok());
         let early = head.len() - length;
@@ -216,5 +216,26 @@ impl Server {
         if self.peers[number].take().is_some() {
             self.free.push(number);
         }
+    }
+}
+
+/// The answer to a whole request head (RFC 6455, section 4.2.2); `None` when it has no key.
+fn response(head: &str) -> Option<String> {
+    let accept = handshake::accept_for(handshake::field(head, "sec-websocket-key")?);
+    Some(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_without_a_key_has_no_answer() {
+        // RFC 6455, section 1.3.
+        let answer = response("GET / HTTP/1.1\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").unwrap();
+        assert!(answer.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{answer}");
+        assert_eq!(response("GET / HTTP/1.1\r\n\r\n"), None);
     }
 }

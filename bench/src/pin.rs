@@ -6,11 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use clap::Parser;
-use rustix::process::{Resource, Rlimit, Signal};
+use rustix::process::Signal;
 use rustix::thread::CpuSet;
-
-/// How many descriptors a program may have, where the system lets us say so.
-const DESCRIPTORS: u64 = 1 << 20;
 
 /// Runs a program on one core, with room for many sockets, until it or its parent ends
 #[derive(Debug, Parser)]
@@ -42,26 +39,9 @@ pub fn run(options: &Options) -> io::Result<()> {
     let mut cores = CpuSet::new();
     cores.set(options.core);
     rustix::thread::sched_setaffinity(None, &cores)?;
-    raise_descriptor_limit()?;
+    tidewire_load::limits::raise_descriptor_limit()?;
     let Some((program, arguments)) = options.program.split_first() else {
         return Err(io::Error::other("no program"));
     };
     Err(Command::new(program).args(arguments).exec())
-}
-
-/// Makes room for as many descriptors as this process may have.
-///
-/// # Errors
-/// As `setrlimit(2)`.
-pub fn raise_descriptor_limit() -> io::Result<()> {
-    let now = rustix::process::getrlimit(Resource::Nofile);
-    if now.current.is_none_or(|current| current >= DESCRIPTORS) {
-        return Ok(());
-    }
-    let all = Rlimit { current: Some(DESCRIPTORS), maximum: Some(now.maximum.map_or(DESCRIPTORS, |most| most.max(DESCRIPTORS))) };
-    // Only root may raise the maximum.
-    if rustix::process::setrlimit(Resource::Nofile, all).is_ok() {
-        return Ok(());
-    }
-    Ok(rustix::process::setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum })?)
 }

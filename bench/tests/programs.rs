@@ -3,13 +3,12 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use serde_json::Value;
+use tidewire_load::{Form, Idle, Load, Pace, Payload, Timing, chat, echo, fanout, idle};
 
-const LOAD: &str = env!("CARGO_BIN_EXE_load");
 const PIN: &str = env!("CARGO_BIN_EXE_pin");
 const BARE_ECHO: &str = env!("CARGO_BIN_EXE_bare-echo");
 const BARE_FANOUT: &str = env!("CARGO_BIN_EXE_bare-fanout");
@@ -29,9 +28,11 @@ impl Server {
         Self { child, url: format!("ws://{address}/chat?name=x") }
     }
 
-    fn load(&self, arguments: &[&str]) -> Output {
-        let pid = self.child.id().to_string();
-        Command::new(LOAD).args(arguments).args(["--url", &self.url, "--pid", &pid, "--json"]).output().unwrap()
+    /// So many messages, without a warm-up; the time is a bound that no machine reaches.
+    fn load(&self, connections: usize, form: Form, size: usize) -> Load {
+        let timing = Timing { warmup: Duration::ZERO, length: Duration::from_secs(60), messages: Some(2000) };
+        let load = Load::on(self.url.parse().unwrap(), Payload { form, size });
+        Load { connections, pid: Some(self.child.id()), timing, ..load }
     }
 }
 
@@ -42,88 +43,34 @@ impl Drop for Server {
     }
 }
 
-/// So many messages, without a warm-up; the time is a bound that no machine reaches.
-const COUNTED: [&str; 6] = ["--warmup", "0", "--seconds", "60", "--messages", "2000"];
-
-fn report(output: &Output) -> Value {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn number(report: &Value, name: &str) -> f64 {
-    report[name].as_f64().unwrap_or_else(|| panic!("{name} of {report}"))
-}
-
 #[test]
-fn an_echo_is_checked_and_counted() {
-    for (size, depth, binary) in [("20", "1", false), ("125", "16", false), ("126", "3", true), ("70000", "2", true)] {
-        let kind: &[&str] = if binary { &["--binary"] } else { &[] };
-        let server = Server::start(BARE_ECHO, &[&["--size", size], kind].concat());
-        let arguments = [&["echo", "--connections", "7", "--size", size, "--depth", depth], kind, &COUNTED].concat();
-        let report = report(&server.load(&arguments));
-        assert!(number(&report, "messages") >= 2000.0, "{report}");
-        assert_eq!(report["messages"], report["deliveries"], "{report}");
-        assert!(number(&report, "server_us_per_message") > 0.0, "{report}");
+fn an_echo_is_answered_whatever_its_size() {
+    for (size, depth, form) in [(20, 1, Form::Text), (125, 16, Form::Text), (126, 3, Form::Binary), (70_000, 2, Form::Binary)] {
+        let kind: &[&str] = if form == Form::Binary { &["--binary"] } else { &[] };
+        let server = Server::start(BARE_ECHO, &[&["--size", &size.to_string()], kind].concat());
+        let report = echo(&server.load(7, form, size), Pace::InFlight(depth), &mut |_| ()).unwrap();
+        assert!(report.messages >= 2000 && report.messages == report.deliveries, "{report:?}");
+        assert!(report.server.is_some_and(|server| server.us_per(report.messages) > 0.0), "{report:?}");
     }
 }
 
 #[test]
-fn a_fan_out_is_counted_by_message_and_by_delivery() {
+fn a_message_goes_to_everybody_with_what_stands_before_it() {
     let server = Server::start(BARE_FANOUT, &["--size", "61", "--prefix", "x: "]);
-    for depth in ["1", "4"] {
-        let arguments =
-            [&["fanout", "--connections", "50", "--size", "61", "--prefix", "x: ", "--depth", depth][..], &COUNTED].concat();
-        let report = report(&server.load(&arguments));
-        assert!(number(&report, "messages") >= 2000.0, "{report}");
-        assert!(number(&report, "deliveries") >= 50.0 * 2000.0, "{report}");
+    for depth in [1, 4] {
+        let report = fanout(&server.load(50, Form::Text, 61), Pace::InFlight(depth), &mut |_| ()).unwrap();
+        assert!(report.messages >= 2000 && report.deliveries >= 50 * 2000, "{report:?}");
+        assert_eq!(report.answer.map(|answer| answer.bytes), Some(64));
     }
-}
-
-#[test]
-fn a_chat_delivers_whole_bursts() {
-    let server = Server::start(BARE_FANOUT, &["--prefix", "x: "]);
-    let arguments = [&["chat", "--connections", "16", "--prefix", "x: "][..], &COUNTED].concat();
-    let report = report(&server.load(&arguments));
-    assert_eq!(number(&report, "messages") % 1600.0, 0.0, "{report}");
-    assert_eq!(number(&report, "deliveries"), 16.0 * number(&report, "messages"), "{report}");
+    let report = chat(&server.load(16, Form::Text, 61), Pace::InFlight(100), &mut |_| ()).unwrap();
+    assert_eq!((report.messages % 1600, report.deliveries), (0, 16 * report.messages), "{report:?}");
 }
 
 #[test]
 fn idle_connections_are_weighed() {
     let server = Server::start(BARE_ECHO, &[]);
-    let report = report(&server.load(&["idle", "--connections", "300"]));
-    assert_eq!(number(&report, "connections"), 300.0);
-    assert!(number(&report, "resident_after") > 0.0, "{report}");
-    assert!(number(&report, "bytes_per_connection") >= 0.0, "{report}");
-}
-
-#[test]
-fn a_wrong_answer_fails_the_run() {
-    let server = Server::start(BARE_ECHO, &["--prefix", "y"]);
-    let output = server.load(&[&["echo", "--prefix", "x"][..], &COUNTED].concat());
-    assert!(!output.status.success());
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert!(message.contains("an answer differs"), "{message}");
-}
-
-#[test]
-fn a_server_that_refuses_fails_the_run() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("ws://{}/", listener.local_addr().unwrap());
-    let refuse = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut request = [0; 4096];
-        assert!(stream.read(&mut request).unwrap() > 0);
-        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
-        // Until the load has seen it.
-        while stream.read(&mut request).is_ok_and(|count| count > 0) {}
-    });
-    let pid = std::process::id().to_string();
-    let output = Command::new(LOAD).args(["echo", "--connections", "1", "--url", &url, "--pid", &pid]).output().unwrap();
-    refuse.join().unwrap();
-    assert!(!output.status.success());
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert!(message.contains("404 Not Found"), "{message}");
+    let report = idle(&server.load(300, Form::Text, 20), Idle::default(), &mut |_| ()).unwrap();
+    assert!(report.memory.is_some_and(|memory| memory.full > 0), "{report:?}");
 }
 
 /// The first core that this process may use.

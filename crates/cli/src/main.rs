@@ -1,7 +1,9 @@
-//! The `tidewire` command: the seed's chat room, an echo server, and a client.
+//! The `tidewire` command: the seed's chat room, an echo server, a client, and a load generator.
 
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+mod bench;
 mod chat;
 mod connect;
 mod doctor;
@@ -37,6 +39,9 @@ enum Command {
     Connect(Box<connect::Flags>),
     /// Say what this machine gives a server: limits, the way to the kernel, TLS, and what to do where something is wrong
     Doctor,
+    /// Put a load on a WebSocket server: latency, throughput, and what it costs the server
+    #[cfg(target_os = "linux")]
+    Bench(Box<bench::Flags>),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +52,8 @@ fn main() -> ExitCode {
         Command::Echo(flags) => serve::run("echo", &flags, echo::server()).map(|()| ExitCode::SUCCESS),
         Command::Connect(flags) => connect::run(&flags),
         Command::Doctor => doctor::run(),
+        #[cfg(target_os = "linux")]
+        Command::Bench(flags) => bench::run(&flags),
     };
     match result {
         Ok(code) => code,

@@ -87,11 +87,8 @@ impl Contestants {
     /// Builds or installs all that are asked for, by the options or by the rows.
     fn ready(workspace: &Workspace, options: &Options, rows: &[&Row]) -> Result<Self> {
         let mut build = process::cargo();
-        build.current_dir(&workspace.root).args(["build", "--release", "-p", "tidewire-bench"]);
-        let tidewire = options.tidewire.clone().unwrap_or_else(|| {
-            build.args(["-p", "tidewire-cli"]);
-            workspace.binary("release", "tidewire")
-        });
+        build.current_dir(&workspace.root).args(["build", "--release", "-p", "tidewire-bench", "-p", "tidewire-cli"]);
+        let tidewire = options.tidewire.clone().unwrap_or_else(|| workspace.binary("release", "tidewire"));
         process::run(&mut build)?;
         let mut peers = options.peer.clone();
         if rows.iter().any(|row| row.rival == Rival::Bun) && !peers.contains(&Peer::Bun) {
@@ -117,7 +114,7 @@ impl Contestants {
 
 fn measure(stage: &Stage, row: &Row, contestants: &[Contestant], options: &Options) -> Result<Vec<Samples>> {
     let timing: Vec<OsString> = match row.figure {
-        Figure::Time { .. } => vec!["--seconds".into(), options.seconds.to_string().into()],
+        Figure::Time { .. } => vec!["--warmup".into(), "0.5".into(), "--duration".into(), options.seconds.to_string().into()],
         Figure::Memory { .. } => Vec::new(),
     };
     let mut all: Vec<Samples> = contestants.iter().map(|contestant| Samples::new(contestant.name())).collect();

@@ -61,13 +61,13 @@ pub const NAME: &str = "x";
 pub const PREFIX: &str = "x: ";
 
 const fn echo(name: &'static str, title: &'static str, most: Option<f64>, load: &'static [&'static str]) -> Row {
-    let figure = Figure::Time { field: "server_us_per_message", most };
+    let figure = Figure::Time { field: "/server/cpu_us_per_message", most };
     let (rival, secure, deflate) = (Rival::Bare, false, false);
     Row { name, title, program: Program::Echo, rival, figure, secure, deflate, size: 20, binary: false, load }
 }
 
 const fn chat(name: &'static str, title: &'static str, size: usize, load: &'static [&'static str]) -> Row {
-    let figure = Figure::Time { field: "server_us_per_delivery", most: None };
+    let figure = Figure::Time { field: "/server/cpu_us_per_delivery", most: None };
     Row { program: Program::Chat, figure, size, ..echo(name, title, None, load) }
 }
 
@@ -92,7 +92,7 @@ pub const ALL: &[Row] = &[
     Row {
         rival: Rival::Bun,
         deflate: true,
-        figure: Figure::Time { field: "server_us_per_delivery", most: Some(0.5) },
+        figure: Figure::Time { field: "/server/cpu_us_per_delivery", most: Some(0.5) },
         ..chat("fanout-deflate", "JSON 256 B to 500, of bun", 256 - PREFIX.len(), FANOUT_DEFLATE)
     },
     Row {

@@ -126,12 +126,18 @@ impl Stage {
             Program::Chat => format!("/chat?name={NAME}"),
         };
         let mut command = self.pinned(self.load_core);
-        command.arg(self.programs.join("load")).args(row.load).args(messages(row)).args(timing);
-        if row.deflate {
-            command.arg("--deflate");
-        }
         let scheme = if row.secure { "wss" } else { "ws" };
-        command.args(["--url", &format!("{scheme}://{address}{path}"), "--pid", &server.id().to_string(), "--json"]);
+        command.arg(self.programs.join("tidewire")).arg("bench").args(row.load).arg(format!("{scheme}://{address}{path}"));
+        if !row.load.contains(&"idle") {
+            command.args(["--size", &row.size.to_string()]).args(timing);
+            if row.binary {
+                command.args(["--payload", "binary"]);
+            }
+        }
+        if row.deflate {
+            command.args(["--compress", "--payload", "json"]);
+        }
+        command.args(["--insecure", "--pid", &server.id().to_string(), "--json"]);
         let mut load = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
         let output = load.take_stdout();
         let status = load.wait()?;

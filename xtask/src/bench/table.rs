@@ -21,12 +21,12 @@ impl Samples {
 
     /// Takes a report of the load; `None` when it lacks the row's figure.
     pub fn take(&mut self, row: &Row, report: &serde_json::Value) -> Option<()> {
-        let number = |field: &str| report.get(field).and_then(serde_json::Value::as_f64);
+        let number = |field: &str| report.pointer(field).and_then(serde_json::Value::as_f64);
         match row.figure {
-            Figure::Memory { .. } => self.figures.push(number("bytes_per_connection")?),
+            Figure::Memory { .. } => self.figures.push(number("/memory/bytes_per_connection")?),
             Figure::Time { field, .. } => {
                 self.figures.push(number(field)?);
-                if number("server_busy")? < BUSY && number("load_busy")? < BUSY {
+                if number("/server/busy")? < BUSY && number("/load_busy")? < BUSY {
                     self.disturbed += 1;
                 }
             }
@@ -195,10 +195,10 @@ mod tests {
     #[test]
     fn a_report_without_the_figure_is_refused() {
         let mut samples = Samples::new("bare");
-        let report = serde_json::json!({"server_us_per_message": 4.5, "server_busy": 0.5, "load_busy": 0.95});
+        let report = serde_json::json!({"server": {"cpu_us_per_message": 4.5, "busy": 0.5}, "load_busy": 0.95});
         assert_eq!(samples.take(row("echo-32"), &report), Some(()));
         assert_eq!(samples.take(row("chat-16"), &report), None);
-        let report = serde_json::json!({"server_us_per_message": 4.5, "server_busy": 0.5, "load_busy": 0.5});
+        let report = serde_json::json!({"server": {"cpu_us_per_message": 4.5, "busy": 0.5}, "load_busy": 0.5});
         assert_eq!(samples.take(row("echo-32"), &report), Some(()));
         assert_eq!((samples.figures.as_slice(), samples.disturbed), (&[4.5, 4.5][..], 1));
     }

@@ -8,7 +8,9 @@ const SHIPPED: &[(&str, &[&str])] = &[
     ("tidewire-proto", &[]),
     ("tidewire-sys", &[]),
     ("tidewire", &["tidewire-proto", "tidewire-sys"]),
-    ("tidewire-cli", &["tidewire"]),
+    // What measures servers shares nothing with what it measures.
+    ("tidewire-load", &[]),
+    ("tidewire-cli", &["tidewire", "tidewire-load"]),
     ("tidewire-node", &["tidewire"]),
 ];
 /// What nobody may import.
@@ -76,6 +78,8 @@ mod tests {
             ("tidewire-node", "tidewire-sys", false),
             ("tidewire-contract", "tidewire-cli", false),
             ("xtask", "tidewire-bench", true),
+            ("tidewire-load", "tidewire-proto", false),
+            ("tidewire", "tidewire-load", true),
         ];
         for (package, import, development) in bad {
             let errors = errors(package, "somewhere/Cargo.toml", &[(import, development)]);

@@ -76,7 +76,8 @@ pub struct Flags {
     no_close: bool,
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
+/// A header as a flag gives it.
+pub fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or_else(|| format!("{text:?} has no colon; write NAME: VALUE"))?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }

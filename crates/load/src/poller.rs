@@ -43,6 +43,14 @@ impl Poller {
         Ok(epoll::modify(&self.epoll, source, epoll::EventData::new_u64(number as u64), flags)?)
     }
 
+    /// Watches a descriptor no more.
+    ///
+    /// # Errors
+    /// As `epoll_ctl(2)`.
+    pub fn remove(&self, source: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, source)?)
+    }
+
     /// Waits, at most for the timeout (`None`: for ever), and says how many events there are.
     ///
     /// # Errors

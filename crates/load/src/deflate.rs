@@ -1,10 +1,13 @@
 //! Compression (RFC 7692) as the load uses it: messages that were compressed before, and one look into what the server sends.
-//! After that look only bytes are compared, so that the load costs the same with compression as without.
+//! After that look only bytes are compared: the load costs the same with compression as without.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 
 /// What clients offer: every message by itself, so that the same message is the same bytes each time.
 pub const OFFER: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+
+/// The longest message that is inflated.
+const MAX_INFLATED: usize = 256 << 20;
 
 /// What every message ends in, and what is not sent of it (section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
@@ -37,14 +40,26 @@ pub fn compress(payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Whether a compressed payload is that of an expected one.
-#[must_use]
-pub fn is(compressed: &[u8], expected: &[u8]) -> bool {
-    let mut out = vec![0; expected.len() + 1];
+/// The payload of a compressed message.
+///
+/// # Errors
+/// When it is not compressed, or longer than anything a load sends.
+pub fn inflate(compressed: &[u8]) -> Result<Vec<u8>, String> {
+    let input = [compressed, &TAIL].concat();
     let mut zlib = Decompress::new(false);
-    let read = zlib.decompress(&[compressed, &TAIL].concat(), &mut out, FlushDecompress::Sync);
-    out.truncate(zlib.total_out() as usize);
-    read.is_ok() && out == expected
+    let mut out = Vec::with_capacity(4 * input.len() + 64);
+    loop {
+        let read = usize::try_from(zlib.total_in()).unwrap_or(usize::MAX);
+        let status = zlib.decompress_vec(&input[read.min(input.len())..], &mut out, FlushDecompress::Sync);
+        status.map_err(|error| format!("a message cannot be inflated: {error}"))?;
+        if out.len() < out.capacity() {
+            return Ok(out);
+        }
+        if out.len() > MAX_INFLATED {
+            return Err(format!("a message inflates to more than {MAX_INFLATED} bytes"));
+        }
+        out.reserve(out.len());
+    }
 }
 
 #[cfg(test)]
@@ -52,14 +67,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_compressed_is_recognised() {
-        for size in [1, 64, 256, 1024, 70_000] {
+    fn what_is_compressed_is_inflated() {
+        for size in [0, 1, 64, 256, 1024, 70_000] {
             let payload = json(size);
             assert_eq!(payload.len(), size);
-            assert!(is(&compress(&payload), &payload));
-            assert!(!is(&compress(&payload), &json(size + 1)));
+            assert_eq!(inflate(&compress(&payload)), Ok(payload));
         }
+        // Much from little: the memory for it is not there at first.
+        assert_eq!(inflate(&compress(&[b'a'; 1 << 20])).map(|out| out.len()), Ok(1 << 20));
         assert!(compress(&json(1024)).len() < 512);
-        assert!(!is(b"garbage", b"x"));
+        assert!(inflate(b"garbage").is_err());
     }
 }

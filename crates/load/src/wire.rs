@@ -9,6 +9,10 @@ pub enum Kind {
     Binary,
 }
 
+/// Opcodes of the control frames that a load sends.
+const CLOSE: u8 = 0x88;
+const PONG: u8 = 0x8a;
+
 /// The mask key of every frame of the load. Only its cost matters here, and a key of zeros would have none in some servers.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -30,6 +34,25 @@ pub fn client_frame(kind: Kind, payload: &[u8]) -> Vec<u8> {
     let mut frame = head(kind, payload.len(), 0x80);
     frame.extend_from_slice(&MASK);
     frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+/// A client's answer to a ping.
+#[must_use]
+pub fn pong(payload: &[u8]) -> Vec<u8> {
+    control(PONG, payload)
+}
+
+/// A client's Close with code 1000.
+#[must_use]
+pub fn close() -> Vec<u8> {
+    control(CLOSE, &1000_u16.to_be_bytes())
+}
+
+/// A control frame is a small frame with another opcode.
+fn control(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = client_frame(Kind::Binary, payload);
+    frame[0] = first;
     frame
 }
 
@@ -117,6 +140,18 @@ impl Pattern {
         self.period
     }
 
+    /// The frame's first byte.
+    #[must_use]
+    pub fn first(&self) -> u8 {
+        self.bytes[0]
+    }
+
+    /// Whether the frame is this one.
+    #[must_use]
+    pub fn is(&self, frame: &[u8]) -> bool {
+        self.bytes[..self.period] == *frame
+    }
+
     /// The bytes of the stream from an offset within the frame on: as many as wanted, at most [`RUN`].
     #[must_use]
     pub fn run(&self, at: usize, wanted: usize) -> &[u8] {
@@ -141,6 +176,8 @@ mod tests {
         assert_eq!(server_frame(Kind::Text, &[0; 65_536])[..10], [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
         assert_eq!(client_frame(Kind::Text, b"abc"), [0x81, 0x83, 0x37, 0xfa, 0x21, 0x3d, b'a' ^ 0x37, b'b' ^ 0xfa, b'c' ^ 0x21]);
         assert_eq!(client_frame(Kind::Binary, &[0; 125]).len(), 131);
+        assert_eq!(close(), [0x88, 0x82, 0x37, 0xfa, 0x21, 0x3d, 0x03 ^ 0x37, 0xe8 ^ 0xfa]);
+        assert_eq!(pong(b"a")[..2], [0x8a, 0x81]);
     }
 
     #[test]
@@ -162,5 +199,6 @@ mod tests {
         assert_eq!(pattern.run(2, 4), b"cabc");
         assert_eq!(pattern.after(2, 4), 0);
         assert_eq!(pattern.run(2, 2 * RUN).len(), RUN);
+        assert!(pattern.is(b"abc") && !pattern.is(b"abca") && pattern.first() == b'a');
     }
 }
