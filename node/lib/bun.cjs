@@ -6,7 +6,9 @@ const { pathToFileURL } = require("node:url");
 const tidewire = require("./index.cjs");
 
 globalThis.Bun ??= tidewire;
-// Where Node.js has none (before 22), or no events for it.
+// Node.js has one from 22 on, but without Bun's options and with Blobs for messages that are Buffers in Bun.
+if (globalThis.Bun === tidewire) globalThis.WebSocket = tidewire.WebSocket;
+// Where Node.js has none, or no events for it.
 for (const name of ["WebSocket", "CloseEvent", "ErrorEvent", "MessageEvent"]) globalThis[name] ??= tidewire[name];
 
 const IMPORTED = pathToFileURL(require.resolve("./index.mjs")).href;

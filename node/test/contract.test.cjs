@@ -172,6 +172,28 @@ test("16: a code that may not be sent, a long reason and a long ping throw, and 
   assert.deepStrictEqual(thrown, ["RangeError", "RangeError", "RangeError"]);
 });
 
+test("hardening 7: a reason of a wrong type, a detached buffer among them, throws, and nothing is sent", async (t) => {
+  const detached = new ArrayBuffer(4);
+  structuredClone(detached, { transfer: [detached] });
+  const view = new Uint8Array(4);
+  structuredClone(view.buffer, { transfer: [view.buffer] });
+  const wrong = [null, 5, 5n, true, {}, [], Symbol("s"), () => {}, Buffer.from("reason"), new String("reason"), detached, view];
+  const server = site(t, {
+    open(ws) {
+      for (const reason of wrong) assert.throws(() => ws.close(1000, reason), /^TypeError: close expects a string as its reason$/);
+      for (const code of [null, "1000", {}, 1000n, detached]) assert.throws(() => ws.close(code), /^TypeError: close expects a number as its code$/);
+      assert.strictEqual(ws.readyState, 1);
+      ws.send("still open");
+      ws.close(1000, "reason");
+    },
+  });
+  const client = await connect(server);
+  await until(client, () => client.closed);
+  assert.deepStrictEqual([client.messages, client.closed], [["still open"], { code: 1000, reason: "reason" }]);
+});
+
+// The contract's table writes error(ws, err); the documentation says nothing of it, so Bun decides, which calls error(error, ws) and
+// declares it so in bun-types. Differential tests compare it: "an error handler is told of the others".
 test("18: a throwing handler goes to error(error, ws) and hurts no other socket", async (t) => {
   const errors = [];
   const server = site(t, {

@@ -6,6 +6,7 @@ const assert = require("node:assert");
 const { once } = require("node:events");
 const { join } = require("node:path");
 const { describe, it } = require("node:test");
+const { WebSocketServer } = require("ws");
 const { Example, take, PATIENCE } = require("./kit/program.cjs");
 
 /** What each program must do, whatever it runs on. */
@@ -63,6 +64,18 @@ const PROGRAMS = {
     other.ping();
     await once(other, "pong");
   },
+  async "server_websocket_api.ts"(example) {
+    const [ada, bob] = [await example.connect("/?name=Ada"), await example.connect("/?name=Bob")];
+    const greeting = (name) => [`${name} from 127.0.0.1, state 1`, "in room: true, hall: false", [1, 2, 3], [4, 5, 6]];
+    // Bun listens on IPv6 too, where an address of IPv4 is written so.
+    const heard = async (client, count) => (await take(client, count)).map((one) => (typeof one === "string" ? one.replace("::ffff:", "") : one));
+    assert.deepStrictEqual(await heard(ada, 5), [...greeting("Ada"), "Bob is here"]);
+    assert.deepStrictEqual(await heard(bob, 4), greeting("Bob"));
+    bob.send("leave");
+    const [code, reason] = await once(bob, "close");
+    assert.deepStrictEqual([code, reason.toString()], [4000, "bye"]);
+    await example.prints("Bob: state 3, in [], 0");
+  },
   async "configuration_options.ts"(example) {
     const client = await example.connect();
     assert.match(client.extensions, /permessage-deflate/);
@@ -75,6 +88,29 @@ const PROGRAMS = {
     assert.deepStrictEqual([code, reason.toString()], [1000, "bye"]);
   },
 };
+
+/** Three connections of a client, to a server that chooses the second protocol, says hello, and closes what has answered. */
+async function asClient(t, runtime) {
+  const server = new WebSocketServer({ port: 0, host: "127.0.0.1", handleProtocols: (offered) => [...offered].at(-1) });
+  t.after(() => server.close());
+  await once(server, "listening");
+  const requests = [];
+  server.on("connection", (ws, { url, headers }) => {
+    requests.push([url, headers["sec-websocket-protocol"], ws.protocol, headers.authorization]);
+    ws.ping("there?");
+    ws.on("pong", () => ws.close(1000, "bye"));
+    ws.send("hello");
+  });
+  const [code] = await Example.client(t, runtime, "websocket_client.ts", server.address().port).ended;
+  assert.strictEqual(code, 0, "it ends when its connections have");
+  const expected = [
+    ["/", undefined, "", undefined],
+    ["/", "soap, wamp", "wamp", undefined],
+    ["/", undefined, "", "Bearer of-a-token"],
+  ];
+  const sorted = (all) => all.map((one) => JSON.stringify(one)).sort();
+  assert.deepStrictEqual(sorted(requests), sorted(expected));
+}
 
 /** The chat in a browser: the documentation's page script, its port mapped to the program's. */
 async function inBrowser(t, example) {
@@ -102,6 +138,7 @@ async function inBrowser(t, example) {
 for (const runtime of ["bun", "tidewire"]) {
   describe(`the documentation's programs, on ${runtime}`, { concurrency: 2 }, () => {
     for (const [file, check] of Object.entries(PROGRAMS)) it(file, async (t) => check(await Example.start(t, runtime, file)));
+    it("websocket_client.ts", async (t) => asClient(t, runtime));
     it("browser_client.js", async (t) => inBrowser(t, await Example.start(t, runtime, "pub_sub.ts")));
   });
 }

@@ -10,6 +10,7 @@ const { runtimes } = require("./runtimes.cjs");
 const { PATIENCE } = require("./trace.cjs");
 
 const EXAMPLES = join(__dirname, "../../../examples/seed");
+const ELSEWHERE = join(__dirname, "elsewhere.mjs");
 
 /** Node.js with types stripped and the global `Bun`, and Bun itself. */
 const COMMANDS = {
@@ -21,6 +22,9 @@ const COMMANDS = {
     join(__dirname, "../../../node/lib/bun.mjs"),
   ],
 };
+
+/** How each loads a module before the program. */
+const BEFORE = { bun: "--preload", tidewire: "--import" };
 
 /** A port that is free now. */
 async function freePort() {
@@ -36,8 +40,8 @@ class Example {
   output = "";
   #child;
 
-  constructor(runtime, file, port) {
-    const [command, ...flags] = COMMANDS[runtime];
+  constructor(runtime, file, port, ...more) {
+    const [command, ...flags] = [...COMMANDS[runtime], ...more];
     this.port = port;
     this.#child = spawn(command, [...flags, join(EXAMPLES, file)], {
       env: { ...process.env, PORT: `${port}`, TIDEWIRE_PORT: `${port}` },
@@ -56,6 +60,13 @@ class Example {
     const example = new Example(runtime, file, await freePort());
     t.after(() => example.stop());
     await example.#listens();
+    return example;
+  }
+
+  /** Starts a client of the server on a port, which it takes for the documentation's. */
+  static client(t, runtime, file, port) {
+    const example = new Example(runtime, file, port, BEFORE[runtime], ELSEWHERE);
+    t.after(() => example.stop());
     return example;
   }
 

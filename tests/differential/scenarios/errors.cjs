@@ -26,7 +26,7 @@ const throwing = (name, writes, { later = false, ...rest } = {}) => ({
   ...rest,
 });
 
-/** An error handler that notes what it is given. */
+/** An error handler that notes what it is given: in Bun's order, the error first, though all other handlers get the socket first. */
 const telling = (note) => (error, ws) => note("error", error.message, typeof ws, ws.readyState);
 
 /** fetch fails in some way, with or without an error handler. */
