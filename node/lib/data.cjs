@@ -10,7 +10,8 @@ native.share(slab);
 /** Puts a small payload where the addon reads it; false when it is not small. */
 function share(view) {
   if (view.byteLength > slab.length) return false;
-  slab.set(view);
+  // A view whose memory was transferred away is empty, but cannot be copied from.
+  if (view.byteLength > 0) slab.set(view);
   return true;
 }
 
@@ -40,8 +41,8 @@ function wrong(data, what, expected) {
  */
 function payload(data, what) {
   if (typeof data === "string" || data instanceof Uint8Array) return data;
-  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   // A detached buffer is empty, and no view can be made on it.
+  if (ArrayBuffer.isView(data)) return data.buffer.byteLength === 0 ? EMPTY : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   if (isBuffer(data)) return data.byteLength === 0 ? EMPTY : new Uint8Array(data);
   if (data === undefined || data === null || typeof data === "symbol") throw wrong(data, what, `a string or ${BYTES}`);
   if (typeof data.then === "function") throw new TypeError(`${what} got a Promise: await it first`);

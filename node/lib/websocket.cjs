@@ -44,7 +44,7 @@ const sendable = (data) => (typeof data === "string" || isBytes(data) || data in
 
 /** A code of close, as WebIDL's [Clamp] makes one of any value. */
 function clamped(value) {
-  const number = Number(value);
+  const number = +value; // not Number(): a BigInt throws
   return Number.isNaN(number) ? 0 : Math.round(Math.min(Math.max(number, 0), 65535));
 }
 

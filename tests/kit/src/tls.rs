@@ -1,8 +1,8 @@
-//! TLS for tests: authorities and certificates that are made for the occasion, and a client's side of TLS on any [`Wire`], so that
-//! every test client can live on it.
+//! TLS for tests: authorities and certificates that are made for the occasion, and either side of TLS on any [`Wire`], so that
+//! every test client, and every server of raw bytes, can live on it.
 //!
-//! The client is rustls too, but through its other interface, with buffers of its own. What a peer may do to a server is at hand:
-//! records of any size, a ClientHello in two parts, an end without close_notify, bytes that are no TLS.
+//! It is rustls too, but through its other interface, with buffers of its own. What a peer may do is at hand: records of any
+//! size, a ClientHello in two parts, an end without close_notify, bytes that are no TLS.
 //!
 //! ```
 //! use tidewire_kit::client::{Client, Upgrade};
@@ -24,7 +24,8 @@ use rcgen::{ExtendedKeyUsagePurpose, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, SupportedProtocolVersion, version};
+use rustls::{ClientConfig, ClientConnection, Connection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection};
+use rustls::{SupportedProtocolVersion, version};
 use std::fmt;
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -146,6 +147,9 @@ impl fmt::Debug for Authority {
 #[derive(Debug, Clone)]
 pub struct Terms(Arc<ClientConfig>);
 
+/// A version of TLS.
+pub use rustls::SupportedProtocolVersion as Version;
+
 /// TLS 1.2 alone.
 pub const TLS_1_2: &SupportedProtocolVersion = &version::TLS12;
 /// TLS 1.3 alone.
@@ -196,11 +200,11 @@ impl Terms {
     }
 }
 
-/// The client's side of TLS on a wire.
+/// One side of TLS on a wire: a client's, or that of a server of raw bytes.
 #[derive(Debug)]
 pub struct Tls<W> {
     wire: W,
-    tls: ClientConnection,
+    tls: Connection,
     /// How many bytes of application data go into one record, if that is said.
     piece: Option<usize>,
     /// The rest of a ClientHello that was cut; it goes with the next receive.
@@ -225,11 +229,28 @@ impl<W: Wire> Tls<W> {
         let name = ServerName::try_from(name.to_owned()).expect("a server's name");
         let mut tls = ClientConnection::new(terms.0.clone(), name).expect("the terms are complete");
         tls.set_buffer_limit(None);
+        let tls = Connection::Client(tls);
         let mut this = Self { wire, tls, piece: None, held: Vec::new(), failed: None, ended: false };
         let mut hello = this.take_records();
         this.held = hello.split_off(first.min(hello.len()));
         this.wire.send(&hello);
         this
+    }
+
+    /// A server's side, with this certificate and one version: it waits for a ClientHello.
+    ///
+    /// # Panics
+    /// When the certificate was changed to something else.
+    #[must_use]
+    pub fn accept(wire: W, own: &Certified, version: &'static SupportedProtocolVersion) -> Self {
+        let chain = vec![CertificateDer::from(own.cert_der())];
+        let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("it was made here");
+        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let builder = builder.with_protocol_versions(&[version]).expect("there is a version").with_no_client_auth();
+        let config = builder.with_single_cert(chain, key).expect("a certificate and its key");
+        let mut tls = ServerConnection::new(Arc::new(config)).expect("the terms are complete");
+        tls.set_buffer_limit(None);
+        Self { wire, tls: Connection::Server(tls), piece: None, held: Vec::new(), failed: None, ended: false }
     }
 
     /// Sends so many bytes of application data in a record from here on.

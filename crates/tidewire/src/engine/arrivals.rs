@@ -173,9 +173,10 @@ impl Core {
         }
         let to = match self.state.borrow().table.find(id).map(|connection| &connection.stage) {
             Some(Stage::Accepted | Stage::Http(_)) => To::Http,
-            Some(Stage::Open(early)) => To::Frames { early: early.is_some() },
-            Some(Stage::CloseSent) => To::Frames { early: false },
-            Some(Stage::Ending(_) | Stage::Lingering) => To::Nobody,
+            Some(Stage::Open(early) | Stage::CloseSent(early)) => To::Frames { early: early.is_some() },
+            // What is queued is still sent: a peer may end its direction right behind its Close.
+            Some(Stage::Ending(_)) => return,
+            Some(Stage::Lingering) => To::Nobody,
             // Those have a way in of their own.
             Some(Stage::Dialing(_) | Stage::Attempt(_)) | None => return,
         };

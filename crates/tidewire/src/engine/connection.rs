@@ -49,15 +49,27 @@ pub(crate) enum Stage {
     /// Requests and responses. Empty while the exchange is being polled.
     Http(Option<Box<Exchange>>),
     /// A WebSocket; with the bytes that came before its `open` had returned, until they are dispatched.
-    // Boxed twice, because this is rare and the connection must be small.
-    #[expect(clippy::box_collection)]
-    Open(Option<Box<Vec<u8>>>),
-    /// Our Close is sent and the application's `close` has run; the peer's Close is awaited.
-    CloseSent,
+    Open(Early),
+    /// Our Close is sent and the application's `close` has run; the peer's Close is awaited, which may be among such bytes.
+    CloseSent(Early),
     /// Nothing is read any more; what is queued is sent, then the transport ends so.
     Ending(Transport),
     /// Input is thrown away until its end: closing with unread input would make the kernel destroy what we sent last.
     Lingering,
+}
+
+/// Input that has come and is not dispatched yet.
+// Boxed twice, because this is rare and the connection must be small.
+pub(crate) type Early = Option<Box<Vec<u8>>>;
+
+impl Stage {
+    /// The input that waits, and where more of it may wait.
+    pub fn early(&mut self) -> Option<&mut Early> {
+        match self {
+            Self::Open(early) | Self::CloseSent(early) => Some(early),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -107,7 +119,7 @@ impl Connection {
         match self.stage {
             Stage::Dialing(_) | Stage::Attempt(_) | Stage::Accepted | Stage::Http(_) => None,
             Stage::Open(_) => Some(Phase::Open),
-            Stage::CloseSent => Some(Phase::CloseSent),
+            Stage::CloseSent(_) => Some(Phase::CloseSent),
             Stage::Ending(_) | Stage::Lingering => Some(Phase::Ending),
         }
     }

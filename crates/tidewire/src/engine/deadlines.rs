@@ -49,7 +49,7 @@ fn overdue(connection: &Connection) -> Option<Limit> {
         Stage::Accepted => Some(Limit::Head),
         Stage::Http(Some(exchange)) if exchange.awaits_head() => Some(Limit::Head),
         Stage::Http(_) => Some(Limit::HttpIdle),
-        Stage::CloseSent | Stage::Ending(_) | Stage::Lingering => Some(Limit::Unfinished),
+        Stage::CloseSent(_) | Stage::Ending(_) | Stage::Lingering => Some(Limit::Unfinished),
     }
 }
 

@@ -162,7 +162,7 @@ impl Core {
         if let Some(contexts) = &mut connection.contexts {
             contexts.inflater = own;
         }
-        if let (Some(rest), Stage::Open(early)) = (rest.filter(|rest| !rest.is_empty()), &mut connection.stage) {
+        if let (Some(rest), Some(early)) = (rest.filter(|rest| !rest.is_empty()), connection.stage.early()) {
             early.get_or_insert_default().extend_from_slice(rest);
         }
     }
@@ -172,7 +172,7 @@ impl Core {
             Some(connection) => match connection.stage {
                 Stage::Open(_) if connection.flags.paused => Standing::Paused,
                 Stage::Open(_) => Standing::Open,
-                Stage::CloseSent => Standing::Closing,
+                Stage::CloseSent(_) => Standing::Closing,
                 _ => Standing::Gone,
             },
             None => Standing::Gone,
@@ -230,10 +230,7 @@ impl Core {
     /// Dispatches what came before `open` had returned, or while the application had paused the socket.
     pub fn early_bytes(self: &Rc<Self>, id: SocketId) {
         let early = match self.state.borrow_mut().table.find_mut(id) {
-            Some(connection) if !connection.flags.paused => match &mut connection.stage {
-                Stage::Open(early) => early.take(),
-                _ => None,
-            },
+            Some(connection) if !connection.flags.paused => connection.stage.early().and_then(Option::take),
             _ => None,
         };
         if let Some(mut early) = early {

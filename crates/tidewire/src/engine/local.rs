@@ -336,7 +336,7 @@ impl LocalSocket {
             Some(Stage::Dialing(dialing)) if dialing.given_up => ReadyState::Closing,
             Some(Stage::Dialing(_)) => ReadyState::Connecting,
             Some(Stage::Open(_)) => ReadyState::Open,
-            Some(Stage::CloseSent) => ReadyState::Closing,
+            Some(Stage::CloseSent(_)) => ReadyState::Closing,
             _ => ReadyState::Closed,
         }
     }

@@ -283,7 +283,7 @@ impl Outgoing {
                     connection.deadline = deadlines.http_idle;
                 }
             }
-            Stage::CloseSent | Stage::Ending(_) => {
+            Stage::CloseSent(_) | Stage::Ending(_) => {
                 let until = connection.outbox.as_ref().and_then(|outbox| outbox.until).unwrap_or(deadlines.close);
                 connection.deadline = deadlines.close.min(until);
             }

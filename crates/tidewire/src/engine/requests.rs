@@ -11,7 +11,7 @@ use tidewire_proto::state::Happening;
 use tidewire_proto::{Receiver, Role};
 
 use super::compression::Compression;
-use super::connection::{Connection, Stage};
+use super::connection::Stage;
 use super::core::Core;
 use super::executor::Ready;
 use super::limits::Limit;
@@ -257,7 +257,7 @@ impl Core {
     /// Frames that came with the request wait until the callback that upgraded has returned.
     fn keep_early(&self, id: SocketId, bytes: Vec<u8>) {
         let state = &mut *self.state.borrow_mut();
-        let Some(Connection { stage: Stage::Open(early), .. }) = state.table.find_mut(id) else { return };
+        let Some(early) = state.table.find_mut(id).and_then(|connection| connection.stage.early()) else { return };
         if !bytes.is_empty() {
             *early = Some(Box::new(bytes));
             state.early.push(id);

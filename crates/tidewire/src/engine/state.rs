@@ -306,7 +306,12 @@ impl State {
         match transport {
             Transport::Keep => {
                 if next == Phase::CloseSent && connection.is_open() {
-                    connection.stage = Stage::CloseSent;
+                    // The peer's Close, or a part of a frame, may be in what waits.
+                    let early = connection.stage.early().and_then(Option::take);
+                    if early.is_some() {
+                        self.early.push(id);
+                    }
+                    connection.stage = Stage::CloseSent(early);
                     connection.flags.paused = false;
                     self.finish_soon(id);
                 }

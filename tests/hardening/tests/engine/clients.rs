@@ -1,21 +1,24 @@
-//! Rows 4 to 6, 12 to 17 and 20 for the client's role: what a server may do to a client, over a network that cuts it anywhere.
+//! Rows 4 to 8 and 12 to 17 for the client's role: what a server may do to a client, and an application to a server through it,
+//! over a network that cuts everything anywhere. Row 20 is among those about TLS.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tidewire::client::Proxy;
+use tidewire::engine::{LocalSocket, SocketError};
 use tidewire::sys::Endpoint;
 use tidewire::{Client, Compressor};
 use tidewire_hardening::deflate::zlib;
 use tidewire_hardening::text::BY_HAND;
 use tidewire_hardening::{frame, head_as};
 use tidewire_kit::client::accept_for;
-use tidewire_kit::for_each_seed;
 use tidewire_kit::sim::{Faults, Network};
+use tidewire_kit::{Random, for_each_seed};
 use tidewire_proto::Role;
 
 const LIMIT: Duration = Duration::from_secs(600);
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 1000;
 
 /// What the client was told after `open`, and the code of the Close that the server got.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,6 +34,18 @@ fn from_server(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Runs a client against a server that answers the handshake, with this line among its headers, and then says `frames`.
 fn meet(seed: u64, agreed: &str, compressor: Compressor, frames: &[u8]) -> Outcome {
+    let (told, received) = opening(seed, agreed, compressor, frames, |_| {});
+    Outcome { told, close: close_frame(&received).map(|(code, _)| code) }
+}
+
+/// As [`meet`], with what the client does in its `open`; what it was told, and the bytes that the server got behind the request.
+fn opening(
+    seed: u64,
+    agreed: &str,
+    compressor: Compressor,
+    frames: &[u8],
+    then: impl Fn(&LocalSocket) + 'static,
+) -> (Vec<String>, Vec<u8>) {
     let network = Network::new(seed, Faults::rough());
     let mut listener = network.listen(&Endpoint::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
     let told = Rc::new(RefCell::new(Vec::new()));
@@ -42,7 +57,10 @@ fn meet(seed: u64, agreed: &str, compressor: Compressor, frames: &[u8]) -> Outco
     let client = Client::builder()
         .per_message_deflate(compressor)
         .options(|options| options.max_payload_length = 64 * 1024)
-        .open(move |_| open("open".into()))
+        .open(move |ws| {
+            open("open".into());
+            then(ws);
+        })
         .message(move |_, text| message(format!("message {} {text:.20}", text.len())))
         .ping(move |_, data| ping(format!("ping {}", data.len())))
         .close(move |_, code, _| close(format!("close {code}")))
@@ -70,15 +88,16 @@ fn meet(seed: u64, agreed: &str, compressor: Compressor, frames: &[u8]) -> Outco
     assert!(ended, "seed {seed}: {:?}", told.borrow());
     drop(worker);
     assert_eq!((network.open_sockets(), network.abandoned(), network.buffers_lent()), (0, 0, 0), "seed {seed}");
-    Outcome { told: told.take(), close: close_code(&received) }
+    (told.take(), received)
 }
 
-/// The code of the Close among masked control frames.
-fn close_code(mut frames: &[u8]) -> Option<u16> {
+/// The code and the reason of the Close among masked control frames.
+fn close_frame(mut frames: &[u8]) -> Option<(u16, Vec<u8>)> {
     while let [first, length, rest @ ..] = frames {
         let payload = rest.get(4..4 + usize::from(length & 0x7f))?;
         if *first == 0x88 && payload.len() >= 2 {
-            return Some(u16::from_be_bytes([payload[0] ^ rest[0], payload[1] ^ rest[1]]));
+            let payload: Vec<u8> = payload.iter().zip(rest[..4].iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+            return Some((u16::from_be_bytes([payload[0], payload[1]]), payload[2..].to_vec()));
         }
         frames = &rest[4 + payload.len()..];
     }
@@ -180,40 +199,145 @@ fn row_15_control_frames_and_opcodes() {
     });
 }
 
+/// The ways in which both sides may have agreed on compression, as the client's option and the server's answer.
+const AGREED: [(Compressor, &str); 2] = [
+    (
+        Compressor::Shared,
+        "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n",
+    ),
+    (Compressor::Dedicated, DEFLATE),
+];
+
+/// As [`fails`], where compression was agreed on, in every way.
+#[track_caller]
+fn fails_compressed(seed: u64, what: &str, frames: &[u8], code: u16) {
+    let good = from_server(0xc1, &zlib(6, b"good"));
+    for (compressor, agreed) in AGREED {
+        let outcome = meet(seed, agreed, compressor, &[&good, frames, &good].concat());
+        let told = ["open".to_owned(), "message 4 good".to_owned(), format!("close {code}")];
+        assert_eq!(outcome, Outcome { told: told.to_vec(), close: Some(code) }, "{what}, {compressor:?}, seed {seed}");
+    }
+}
+
+/// A megabyte of zeroes: sixteen times what the client takes.
+fn bomb() -> Vec<u8> {
+    let bomb = zlib(9, &vec![0; 1 << 20]);
+    assert!(bomb.len() < 2048);
+    bomb
+}
+
 #[test]
-fn row_16_reserved_bits_and_row_17_what_is_no_deflate_and_row_04_a_bomb() {
+fn row_04_a_bomb_of_a_servers() {
+    let bomb = bomb();
+    for_each_seed(SEEDS, |seed| {
+        fails_compressed(seed, "a bomb", &from_server(0xc2, &bomb), 1009);
+        fails_compressed(seed, "half of it", &from_server(0xc2, &bomb[..bomb.len() / 2]), 1009);
+        let cut = 1 + seed as usize % (bomb.len() - 1);
+        let pieces = [from_server(0x42, &bomb[..cut]), from_server(0x80, &bomb[cut..])].concat();
+        fails_compressed(seed, "a bomb in pieces", &pieces, 1009);
+    });
+}
+
+#[test]
+fn row_07_a_reason_of_the_clients_is_sent_as_it_is_or_not_at_all() {
+    for_each_seed(SEEDS, |seed| {
+        let mut random = Random::new(seed);
+        let letters = ["a", "\u{e9}", "\u{20ac}", "\u{1f600}", "\0", "\r\n"];
+        let mut reason = String::new();
+        while reason.len() < random.below(140) {
+            let letter: &&str = random.pick(&letters);
+            reason += letter;
+        }
+        let (fits, given) = (reason.len() <= 123, reason.clone());
+        let bye = from_server(0x88, b"\x03\xe8");
+        let (told, received) = opening(seed, "", Compressor::Disable, &bye, move |ws| {
+            for code in [0, 999, 1004, 1005, 1006, 1015, 2999, 5000, u16::MAX] {
+                assert!(matches!(ws.close(code, &given), Err(SocketError::Usage(_))), "{code}");
+            }
+            let closed = ws.close(4999, &given);
+            assert_eq!(closed.is_ok(), fits, "{closed:?} of {} bytes", given.len());
+        });
+        assert_eq!(told, ["open", "close 1000"]);
+        // Refused: then the only Close is the answer to the server's.
+        let expected = if fits { (4999, reason.into_bytes()) } else { (1000, Vec::new()) };
+        assert_eq!(close_frame(&received), Some(expected), "seed {seed}");
+    });
+}
+
+#[test]
+fn row_08_what_would_break_a_line_of_the_handshake_is_refused_and_nobody_is_connected_to() {
+    let network = Network::new(1, Faults::none());
+    let mut listener = network.listen(&Endpoint::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
+    let refused = |what: &str, url: &str, change: &dyn Fn(Client) -> Client| {
+        let client = change(Client::builder().at([listener.local().clone()])).open(|_| panic!("it is open"));
+        let embedded = client.embed(Box::new(network.io()), url);
+        assert!(embedded.is_err(), "{what}");
+        assert_eq!(network.open_sockets(), 0, "{what}");
+    };
+    for bad in ["\r", "\n", "\0", "\r\nX-Theirs: yes", "\r\n\r\nGET / HTTP/1.1\r\n\r\n"] {
+        for text in [format!("{bad}b"), format!("a{bad}b"), format!("a{bad}")] {
+            refused(&format!("a value: {text:?}"), "ws://a/", &|client| client.header("x", &text));
+            refused(&format!("a name: {text:?}"), "ws://a/", &|client| client.header(&text, "x"));
+            refused(&format!("a Host: {text:?}"), "ws://a/", &|client| client.header("Host", &text));
+            refused(&format!("a subprotocol: {text:?}"), "ws://a/", &|client| client.protocol(&text));
+            refused(&format!("a path: {text:?}"), &format!("ws://a/{text}/c"), &|client| client);
+            refused(&format!("a query: {text:?}"), &format!("ws://a/?{text}=c"), &|client| client);
+            refused(&format!("a host: {text:?}"), &format!("ws://{text}.example/"), &|client| client);
+            let through = |proxy: Proxy| move |client: Client| client.proxy(proxy.clone());
+            let proxy = || Proxy::at("http://p/").unwrap();
+            refused(&format!("a proxy's value: {text:?}"), "ws://a/", &through(proxy().header("x", &text)));
+            refused(&format!("a proxy's name: {text:?}"), "ws://a/", &through(proxy().header(&text, "x")));
+            assert!(Proxy::at(&format!("http://{text}.example/")).is_err(), "a proxy: {text:?}");
+        }
+    }
+    assert!(listener.accept().is_err());
+}
+
+#[test]
+fn row_12_compressed_text_that_is_none_in_one_frame_and_in_many() {
+    for_each_seed(SEEDS, |seed| {
+        // Behind what fills the chunks that are inflated at once, or not.
+        let before = *Random::new(seed).pick(&[5, 16_381, 16_383, 16_384, 32_766]);
+        for (bytes, why) in BY_HAND {
+            let text = [&vec![b'a'; before][..], bytes, b"b"].concat();
+            let message = zlib(6, &text);
+            let cut = 1 + seed as usize % (message.len() - 1);
+            fails_compressed(seed, why, &from_server(0xc1, &message), 1007);
+            let pieces = [from_server(0x41, &message[..cut]), from_server(0x80, &message[cut..])].concat();
+            fails_compressed(seed, why, &pieces, 1007);
+        }
+    });
+}
+
+#[test]
+fn row_16_reserved_bits_of_a_servers() {
     let good = zlib(6, b"good");
-    let blank = zlib(9, &vec![0; 1 << 20]);
-    assert!(blank.len() < 2048);
     for_each_seed(SEEDS, |seed| {
         fails(seed, "not agreed on", &from_server(0xc1, &good), 1002);
-        for compressor in [Compressor::Shared, Compressor::Dedicated] {
-            let agreed = match compressor {
-                Compressor::Shared => {
-                    "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
-                }
-                _ => DEFLATE,
-            };
-            let fails = |what: &str, frames: &[u8], code: u16| {
-                let bytes = [&from_server(0xc1, &good), frames, &from_server(0xc1, &good)].concat();
-                let outcome = meet(seed, agreed, compressor, &bytes);
-                let told = ["open".to_owned(), "message 4 good".to_owned(), format!("close {code}")];
-                assert_eq!(outcome, Outcome { told: told.to_vec(), close: Some(code) }, "{what}, {compressor:?}, seed {seed}");
-            };
-            fails("a control frame", &from_server(0xc9, b""), 1002);
-            fails("a continuation", &[from_server(0x41, &good[..2]), from_server(0xc0, &good[2..])].concat(), 1002);
-            fails("garbage", &from_server(0xc1, b"\xff\xff\xff\xff"), 1007);
-            fails("cut off", &from_server(0xc2, &blank[..blank.len() / 2]), 1009);
-            fails("a stored block with a wrong length", &from_server(0xc1, b"\x00\x05\x00\x00\x00hello"), 1007);
-            fails("a bomb", &from_server(0xc2, &blank), 1009);
-            let cut = 1 + seed as usize % (blank.len() - 1);
-            fails("a bomb in pieces", &[from_server(0x42, &blank[..cut]), from_server(0x80, &blank[cut..])].concat(), 1009);
-            fails("text that is none", &from_server(0xc1, &zlib(6, b"ok so far\xff")), 1007);
-            // A final block, and nothing at all: both are messages.
-            let last = b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00";
-            let bytes =
-                [from_server(0xc1, last), from_server(0xc1, b"\x00"), from_server(0x81, b"plain"), from_server(0x88, b"")];
-            let told = ["open", "message 5 Hello", "message 0", "message 5 plain", "close 1005"].map(str::to_owned).to_vec();
+        for bits in [0x10, 0x20, 0x30, 0x60, 0x70] {
+            fails(seed, "nobody's bits", &from_server(0x81 | bits, &good), 1002);
+            fails_compressed(seed, "nobody's bits", &from_server(0x81 | bits, &good), 1002);
+        }
+        for first in [0xc8, 0xc9, 0xca] {
+            fails_compressed(seed, "a control frame", &from_server(first, b""), 1002);
+        }
+        let pieces = [from_server(0x41, &good[..2]), from_server(0xc0, &good[2..])].concat();
+        fails_compressed(seed, "a continuation", &pieces, 1002);
+    });
+}
+
+#[test]
+fn row_17_what_is_no_deflate_and_what_is_though_it_looks_odd() {
+    for_each_seed(SEEDS, |seed| {
+        fails_compressed(seed, "garbage", &from_server(0xc1, b"\xff\xff\xff\xff"), 1007);
+        fails_compressed(seed, "cut off", &from_server(0xc2, &zlib(6, b"a message that is cut off")[..9]), 1007);
+        fails_compressed(seed, "a stored block with a wrong length", &from_server(0xc1, b"\x00\x05\x00\x00\x00hello"), 1007);
+        fails_compressed(seed, "text that is none", &from_server(0xc1, &zlib(6, b"ok so far\xff")), 1007);
+        // A final block, and nothing at all: both are messages.
+        let last = b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00";
+        let bytes = [from_server(0xc1, last), from_server(0xc1, b"\x00"), from_server(0x81, b"plain"), from_server(0x88, b"")];
+        let told = ["open", "message 5 Hello", "message 0", "message 5 plain", "close 1005"].map(str::to_owned).to_vec();
+        for (compressor, agreed) in AGREED {
             assert_eq!(meet(seed, agreed, compressor, &bytes.concat()).told, told, "{compressor:?}, seed {seed}");
         }
     });

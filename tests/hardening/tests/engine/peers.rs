@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidewire::{Builder, SocketError, Ws};
 use tidewire_contract::{Notes, World, noting, upgrading};
 use tidewire_kit::client::frame::{self, FIN, Length, PING};
-use tidewire_kit::client::{Client, Message};
+use tidewire_kit::client::{Client, Message, Upgrade};
 use tidewire_kit::sim::{Faults, Peer};
 use tidewire_kit::{Random, for_each_seed};
 
@@ -51,6 +51,36 @@ fn row_07_a_reason_is_text_that_fits_or_nothing_is_sent() {
     assert_eq!((close.code, &*close.reason), (Some(4999), &*whole));
     KEPT.take();
     world.end(clients);
+}
+
+#[test]
+fn row_14_a_close_that_came_before_ours_is_found_though_open_has_closed_or_paused() {
+    let masked = |first: u8, payload: &[u8]| frame::encode(first, Length::Minimal, Some([1, 2, 3, 4]), payload);
+    let early = [masked(FIN | 0x1, b"early"), masked(FIN | 0x8, b"\x03\xe8bye")].concat();
+    let upgrade = Upgrade::to("/").bytes("dGhlIHNhbXBsZSBub25jZQ==");
+    for pauses in [false, true] {
+        // All of it with the request; or cut within a frame, so that what is kept and what comes later belong together.
+        for cut in 0..=early.len() {
+            let builder = upgrading().message(|_, text| panic!("{text} came to a socket that is closed"));
+            let mut world = World::calm(builder.open(move |ws| {
+                if pauses {
+                    ws.pause();
+                }
+                ws.close(4000, "first").expect("it may be sent");
+            }));
+            let mut peer = world.peer();
+            peer.write(&[&upgrade, &early[..cut]].concat());
+            world.settle(&mut []);
+            peer.write(&early[cut..]);
+            world.settle(&mut []);
+            // Both have closed, so the server ends its direction, and waits for nobody's deadline.
+            peer.read();
+            assert!(peer.is_at_end(), "cut at {cut}, {pauses}");
+            assert_eq!(world.network.now(), Duration::ZERO);
+            peer.shutdown();
+            world.end(Vec::new());
+        }
+    }
 }
 
 /// A ping that a client sends, with a number as its payload.

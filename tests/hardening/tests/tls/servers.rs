@@ -1,8 +1,4 @@
-//! The rows about TLS, on a simulated network: what a peer may do before, during and after its handshake.
-
-#![forbid(unsafe_code)]
-// What goes wrong in a test has to be loud, also in what its tests share.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! Rows 11, 20, 23 and 24 for a server: what a client may do.
 
 use std::cell::RefCell;
 use std::time::Duration;
