@@ -5,6 +5,7 @@
 mod announced;
 mod bench;
 mod conformance;
+mod counts;
 mod failure;
 mod fuzz;
 mod needs;
@@ -47,6 +48,8 @@ enum Command {
     Conformance(conformance::Options),
     /// Measures; see `cargo xtask bench --help`
     Bench(bench::Options),
+    /// Counts the instructions of the hot paths and compares them with bench/baseline
+    Counts(counts::Options),
     /// Fuzzes the targets of tests/fuzz
     Fuzz(fuzz::Options),
 }
@@ -72,6 +75,7 @@ fn run(command: &Command) -> Result {
         Command::Pack(options) => pack::run(&workspace, options),
         Command::Conformance(options) => conformance::run(&workspace, options),
         Command::Bench(options) => bench::run(&workspace, options),
+        Command::Counts(options) => counts::run(&workspace, options),
         Command::Fuzz(options) => fuzz::run(&workspace, options),
     }
 }

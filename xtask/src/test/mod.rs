@@ -30,6 +30,8 @@ enum Group {
     Lint,
     /// The workspace's tests and its documentation's examples
     Rust,
+    /// The instructions that the hot paths take, against bench/baseline
+    Counts,
     /// The addon, and the npm package's tests
     Node,
     /// The chat room in Chromium

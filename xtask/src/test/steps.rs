@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Group, Outcome, PROFILE, Step};
 use crate::failure::{Context, Failure, Result};
 use crate::workspace::Workspace;
-use crate::{conformance, needs, node, process, tidy};
+use crate::{conformance, counts, needs, node, process, tidy};
 
 pub const ALL: &[Step] = &[
     Step { name: "format", group: Group::Lint, run: format },
@@ -15,6 +15,7 @@ pub const ALL: &[Step] = &[
     Step { name: "tests", group: Group::Rust, run: tests },
     Step { name: "features", group: Group::Rust, run: features },
     Step { name: "doc examples", group: Group::Rust, run: doc_examples },
+    Step { name: "counts", group: Group::Counts, run: counts },
     Step { name: "node", group: Group::Node, run: node_package },
     Step { name: "runtimes", group: Group::Node, run: runtimes },
     Step { name: "differential", group: Group::Node, run: differential },
@@ -67,6 +68,13 @@ fn features(workspace: &Workspace) -> Result<Outcome> {
 
 fn doc_examples(workspace: &Workspace) -> Result<Outcome> {
     cargo(workspace, &["test", "--workspace", "--doc", "--profile", PROFILE])
+}
+
+fn counts(workspace: &Workspace) -> Result<Outcome> {
+    if !cfg!(target_os = "linux") || !counts::has_baseline(workspace) {
+        return Ok(Outcome::Skipped("there is no baseline for this system in bench/baseline"));
+    }
+    counts::run(workspace, &counts::Options::default()).map(passed)
 }
 
 fn node_package(workspace: &Workspace) -> Result<Outcome> {
