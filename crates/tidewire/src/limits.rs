@@ -29,7 +29,7 @@
 //! | `max_inflate_ratio`, of messages that become larger than 64 KiB | 1,032 times: all that DEFLATE can do | Close 1009; inflating stops there | `closed_inflation` |
 //! | `max_fragments` | 131,072 of one message | Close 1008 | `closed_fragments` |
 //! | `max_pings_per_second` | 1,000 | Close 1008 | `closed_pings` |
-//! | `idle_timeout` | 120 s; 0: none | after a ping, the end; `close` gets 1006 | `closed_idle`* |
+//! | `idle_timeout` | 120 s; 0: none | after a ping, the end; `close` gets 1006 and a reason | `closed_idle`* |
 //! | `backpressure_limit` | 1 MiB | it misses messages; `send` answers [`Dropped`](crate::SendStatus::Dropped) | `dropped_backpressure` |
 //! | `close_on_backpressure_limit` | off | a reset when it would miss the first; `close` gets 1006 | `closed_backpressure` |
 //! | `close_timeout` without progress, `drain_timeout` in all | 5 s, 120 s | the end, after its or our Close | `closed_unfinished`* |

@@ -55,7 +55,7 @@ fn idle_timeout_ends_a_silent_socket_with_1006() {
         let mut world = World::calm(builder);
         let mut client = world.opened();
         assert_about(time_to_end(&mut world, &mut client), Duration::from_secs(idle));
-        assert_eq!(notes.all(), ["open", "close 1006"]);
+        assert_eq!(notes.all(), ["open", "close 1006 WebSocket timed out from inactivity"]);
         assert!(client.frames().is_empty(), "no ping");
         assert_eq!(world.server.metrics().closed_idle, 1);
         world.end(vec![client]);

@@ -31,7 +31,7 @@ fn c27_another_idle_timeout_counts_from_the_reload() {
         assert!(clients[0].is_open(), "{before} s, then {after} s: cut off too early");
         world.pass(4 * SECOND, &mut clients);
         assert!(!clients[0].is_open(), "{before} s, then {after} s: silent for {:?}", world.network.now());
-        assert_eq!(notes.all(), ["open", "close 1006"]);
+        assert_eq!(notes.all(), ["open", "close 1006 WebSocket timed out from inactivity"]);
         world.end(clients);
     }
 }
@@ -63,7 +63,7 @@ fn c27_a_reload_with_the_same_timeout_proves_no_silent_peer_alive() {
         world.server.reload(patient(&notes, 10));
         world.settle(&mut clients);
     }
-    assert_eq!(notes.all(), ["open", "close 1006"]);
+    assert_eq!(notes.all(), ["open", "close 1006 WebSocket timed out from inactivity"]);
     world.end(clients);
 }
 

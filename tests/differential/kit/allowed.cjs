@@ -17,6 +17,7 @@ const ALLOWED = [
   "Upgrade and Connection are matched as token lists",
   "a rejected upgrade ends the connection, so that what follows is not served as a request",
   "sockets are closed with 1001 on a graceful stop",
+  "only inbound traffic counts for idleTimeout",
   "close(reason) of a wrong type throws",
   "on a failure the wire carries a Close with a reason",
   "codes 1000 and 3000-4999 in close() of a client",

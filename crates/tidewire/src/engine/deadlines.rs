@@ -77,6 +77,9 @@ impl Core {
     }
 }
 
+/// The reason that `close` is given for the end of a silent peer: Bun's.
+const TIMED_OUT: &str = "WebSocket timed out from inactivity";
+
 /// How long before its idle timeout a silent peer is pinged, in ticks.
 fn ping_lead(idle: u32) -> u32 {
     (idle / 2).clamp(1, 8)
@@ -132,10 +135,11 @@ impl Core {
                 return state.wheel.arm(id.index(), deadline);
             }
             state.out.reached(Limit::Idle, connection.peer);
-            true
+            // Who has taken everything may be there and only say nothing: it is let go behind what it was sent, as by Bun.
+            Some(if connection.flags.stalled { Happening::CutOff } else { Happening::LocalTerminate })
         };
-        if silent {
-            self.happen(id, Happening::CutOff, 1006, "");
+        if let Some(happening) = silent {
+            self.happen(id, happening, 1006, TIMED_OUT);
         }
     }
 }

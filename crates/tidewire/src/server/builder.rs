@@ -185,7 +185,7 @@ impl<T: 'static> Builder<T> {
     }
 
     /// How long a WebSocket may be silent, rounded up to whole seconds; zero: for ever. What it sends counts; and, while messages
-    /// wait for it, what it takes of them. Then it is cut off, with 1006 for `close`. Default 120 s.
+    /// wait for it, what it takes of them. Then it is let go, with 1006 and a reason that says so for `close`. Default 120 s.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.options.idle_timeout = timeout;
         self
