@@ -53,8 +53,9 @@ pub struct Options {
     /// shrinks by one byte and of 128 by a third; with a context that is kept, 64 bytes become less than half. (Bun has no
     /// such threshold.)
     pub compression_threshold: usize,
-    /// How hard compressors try: 1 (fast) to 9 (small); 0 is what measures best, 2 for zlib-rs and 1 for C zlib (feature
-    /// `zlib`). Default 0. A message of JSON by itself, in microseconds and bytes:
+    /// How hard compressors try: 1 (fast) to 9 (small); 0 is what measures best, 1 for C zlib (feature `zlib`) and 2 for zlib-rs, which
+    /// does without that feature all and with it shared messages of more than 16 KiB. Default 0. A message of JSON by itself, in
+    /// microseconds and bytes:
     ///
     /// | | 256 B | 1 KiB | 4 KiB | 16 KiB |
     /// |---|---|---|---|---|

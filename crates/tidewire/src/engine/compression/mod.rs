@@ -82,16 +82,58 @@ impl Compression {
 /// A distance is always shorter than the message that it lies in. So a message of up to 2^bits bytes, compressed by itself in
 /// the largest window, suits a window of `bits`: small messages have one form, whatever was agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Form(u8);
+pub(crate) struct Form {
+    window_bits: u8,
+    size: Size,
+}
 
 impl Form {
     pub fn of(payload: usize, window_bits: u8) -> Self {
-        Self(if payload <= 1 << window_bits { MAX_WINDOW_BITS } else { window_bits })
+        let window_bits = if payload <= 1 << window_bits { MAX_WINDOW_BITS } else { window_bits };
+        Self { window_bits, size: Size::of(payload) }
     }
 
-    /// A place in a list of [`FORMS`].
+    /// A place in a list of [`FORMS`]. Those of one message are not of two sizes.
     pub fn index(self) -> usize {
-        usize::from(self.0 - MIN_WINDOW_BITS)
+        usize::from(self.window_bits - MIN_WINDOW_BITS)
+    }
+}
+
+/// Which compressor suits a message by itself, where there is C zlib: its tables are cleared before each message, so a small message
+/// wants small ones; and zlib-rs is faster and makes less where there is much.
+///
+/// Measured, microseconds and bytes, with tables of 64 KiB, of 8 KiB, and by zlib-rs (`bench/codecs`):
+///
+/// | | JSON 64 | 256 | 1 KiB | 16 KiB | 64 KiB | text 1 KiB | 16 KiB | 64 KiB |
+/// |---|---|---|---|---|---|---|---|---|
+/// | 64 KiB | 1.93, 62 | 2.67, 115 | 3.54, 258 | **21.8, 3312** | 103, 13230 | 5.63, 544 | **52, 7636** | 215, 13928 |
+/// | 8 KiB | **1.70, 62** | **2.40, 115** | **3.30, 258** | 29.8, 3165 | 178, 12424 | **5.57, 544** | 106, 7866 | 717, 31177 |
+/// | zlib-rs | 3.40, 63 | 4.44, 111 | 5.68, 254 | 27.1, 2962 | **91, 11832** | 8.50, 529 | 55, 7253 | **106, 13605** |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Size {
+    #[cfg(feature = "zlib")]
+    Small,
+    Medium,
+    #[cfg(feature = "zlib")]
+    Large,
+}
+
+impl Size {
+    /// How many there are.
+    const COUNT: usize = 3;
+
+    #[cfg(feature = "zlib")]
+    fn of(payload: usize) -> Self {
+        match payload {
+            0..=2048 => Self::Small,
+            2049..=16_384 => Self::Medium,
+            _ => Self::Large,
+        }
+    }
+
+    #[cfg(not(feature = "zlib"))]
+    fn of(_: usize) -> Self {
+        Self::Medium
     }
 }
 
@@ -100,6 +142,9 @@ pub(crate) const FORMS: usize = (MAX_WINDOW_BITS - MIN_WINDOW_BITS + 1) as usize
 
 /// zlib's memory level for compressors that a worker's connections share: its default.
 const SHARED_MEMORY: u8 = 8;
+/// The same of the one for small messages, and its window, which is larger than they are.
+#[cfg(feature = "zlib")]
+const SMALL: (u8, u8) = (5, 12);
 
 /// A worker's compressors, one for each form that was needed so far, and its decompressor; and how all compressors are made.
 #[derive(Debug, Default)]
@@ -107,7 +152,7 @@ pub(crate) struct Shared {
     level: i32,
     /// zlib's memory level for compressors of a connection's own.
     memory_level: u8,
-    deflaters: [Option<Box<Deflater>>; FORMS],
+    deflaters: [[Option<Box<Deflater>>; FORMS]; Size::COUNT],
     inflater: Option<Box<Inflater>>,
     /// What connections' own compressors and decompressors make their messages in, one at a time.
     pub room: Room,
@@ -138,12 +183,11 @@ impl Shared {
     /// Takes the compressor for a form out, made now if there was none; [`Shared::put_deflater`] gives it back.
     pub fn take_deflater(&mut self, form: Form) -> Option<Box<Deflater>> {
         let level = self.level;
-        let made = || new_deflater(Direction { takeover: false, window_bits: form.0 }, level, SHARED_MEMORY);
-        self.deflaters[form.index()].take().or_else(made)
+        self.deflaters[form.size as usize][form.index()].take().or_else(|| shared_deflater(form, level))
     }
 
     pub fn put_deflater(&mut self, form: Form, deflater: Box<Deflater>) {
-        self.deflaters[form.index()] = Some(deflater);
+        self.deflaters[form.size as usize][form.index()] = Some(deflater);
     }
 
     /// Takes the decompressor out, while events are dispatched that borrow from it.
@@ -166,18 +210,39 @@ pub(crate) fn own_inflater(window_bits: u8) -> Option<Box<Inflater>> {
     new_inflater(true)
 }
 
+/// A compressor for messages by themselves.
+fn shared_deflater(form: Form, level: i32) -> Option<Box<Deflater>> {
+    let direction = Direction { takeover: false, window_bits: form.window_bits };
+    match form.size {
+        #[cfg(feature = "zlib")]
+        Size::Small => {
+            let (memory, window_bits) = SMALL;
+            new_deflater(Direction { window_bits: direction.window_bits.min(window_bits), ..direction }, level, memory)
+        }
+        #[cfg(feature = "zlib")]
+        Size::Large => Some(rust_deflater(direction, level)),
+        Size::Medium => new_deflater(direction, level, SHARED_MEMORY),
+    }
+}
+
+#[cfg(feature = "deflate")]
+fn rust_deflater(direction: Direction, level: i32) -> Box<Deflater> {
+    Box::new(Deflater::new(direction, if level == 0 { 2 } else { level }))
+}
+
 /// A compressor: of C zlib where that is there, which is faster for one message by itself (zlib-rs clears 128 KiB of its
 /// memory before each) and takes no more memory than its window needs.
 #[cfg(feature = "zlib")]
 fn new_deflater(direction: Direction, level: i32, memory_level: u8) -> Option<Box<Deflater>> {
-    let level = if level == 0 { 1 } else { level };
-    let zlib = small::deflater(direction, level, memory_level);
-    Some(Box::new(zlib.unwrap_or_else(|| Deflater::new(direction, level))))
+    match small::deflater(direction, if level == 0 { 1 } else { level }, memory_level) {
+        Some(zlib) => Some(Box::new(zlib)),
+        None => Some(rust_deflater(direction, level)),
+    }
 }
 
 #[cfg(all(feature = "deflate", not(feature = "zlib")))]
 fn new_deflater(direction: Direction, level: i32, _: u8) -> Option<Box<Deflater>> {
-    Some(Box::new(Deflater::new(direction, if level == 0 { 2 } else { level })))
+    Some(rust_deflater(direction, level))
 }
 
 #[cfg(feature = "deflate")]
@@ -203,9 +268,32 @@ mod tests {
     #[test]
     fn small_messages_have_one_form() {
         for bits in MIN_WINDOW_BITS..=MAX_WINDOW_BITS {
-            assert_eq!(Form::of(256, bits), Form(15));
-            assert_eq!(Form::of((1 << bits) + 1, bits), Form(bits));
+            assert_eq!(Form::of(256, bits).window_bits, 15);
+            assert_eq!(Form::of((1 << bits) + 1, bits).window_bits, bits);
             assert!(Form::of(1 << 20, bits).index() < FORMS);
+        }
+    }
+
+    /// What the windows hold is shown from outside, by the contract's behaviour 24.
+    #[cfg(feature = "zlib")]
+    #[test]
+    fn every_size_has_a_compressor_that_is_kept_for_the_next() {
+        use std::ptr::from_ref;
+
+        let text: Vec<u8> = (0..10_000_u32).flat_map(u32::to_le_bytes).collect();
+        let mut shared = Shared::default();
+        for size in [64, 2048, 2049, 16_384, 16_385, text.len()] {
+            for bits in MIN_WINDOW_BITS..=MAX_WINDOW_BITS {
+                let form = Form::of(size, bits);
+                let mut deflater = shared.take_deflater(form).unwrap();
+                let packed = [deflater.message(&text[..size]).unwrap(), &[0x00, 0x00, 0xff, 0xff]].concat();
+                let mut inflated = vec![0; size + 1];
+                let step = tidewire_sys::zlib::Decompressor::new(15).unwrap().decompress(&packed, &mut inflated);
+                assert_eq!((step.made, &inflated[..size]), (size, &text[..size]), "{size} bytes in a window of {bits} bits");
+                let address = from_ref(&*deflater);
+                shared.put_deflater(form, deflater);
+                assert_eq!(shared.take_deflater(form).map(|again| from_ref(&*again)), Some(address));
+            }
         }
     }
 
