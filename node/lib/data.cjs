@@ -3,26 +3,29 @@
 
 const native = require("./native.cjs");
 
-/** Memory that the addon sees: small payloads are copied through it, in both directions. */
-const slab = new Uint8Array(1024);
+/** Memory that the addon sees: small payloads are copied through it, in both directions. What is where is told in node/src/slab.rs. */
+const slab = new Uint8Array(8192);
 native.share(slab);
+const INPUT = 64;
+const SCRATCH = 2112;
+const SCRATCH_LENGTH = 1024;
 
 /** Puts a small payload where the addon reads it; false when it is not small. */
 function share(view) {
-  if (view.byteLength > slab.length) return false;
+  if (view.byteLength > SCRATCH_LENGTH) return false;
   // A view whose memory was transferred away is empty, but cannot be copied from.
-  if (view.byteLength > 0) slab.set(view);
+  if (view.byteLength > 0) slab.set(view, SCRATCH);
   return true;
 }
 
 /** Up to this size a received payload is in the slab. */
 const SMALL = 64;
 
-/** A received payload, of the event that is being handled: a Buffer with memory of its own. */
-function copied(length) {
+/** A received payload, of the event or the run that is being handled, from `from` on: a Buffer with memory of its own. */
+function copied(length, from = 0) {
   const buffer = Buffer.allocUnsafeSlow(length);
-  if (length > SMALL) native.fill(buffer);
-  else for (let i = 0; i < length; i++) buffer[i] = slab[i];
+  if (length > SMALL) native.fill(buffer, from);
+  else for (let i = 0; i < length; i++) buffer[i] = slab[INPUT + from + i];
   return buffer;
 }
 
@@ -70,4 +73,4 @@ function received(buffer, binaryType) {
 
 const isBinaryType = (name) => Object.hasOwn(RECEIVED, name);
 
-module.exports = { share, copied, payload, bytes, received, isBinaryType };
+module.exports = { slab, share, copied, payload, bytes, received, isBinaryType };

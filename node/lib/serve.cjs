@@ -10,6 +10,7 @@ const { Exchange, answerTo } = require("./exchange.cjs");
 const { bodyTaken } = require("./sending.cjs");
 const { LazyRequest, peerGone } = require("./request.cjs");
 const { flatHeaders } = require("./response.cjs");
+const { run, handle, possible, settle } = require("./run.cjs");
 const { ServerWebSocket } = require("./socket.cjs");
 
 /** How long a graceful stop waits for its sockets, in seconds. */
@@ -40,13 +41,14 @@ class Server {
         gone: (number, left) => peerGone(this.#number, number, left),
         open: (seat, address) => this.#open(seat, address),
         message: (seat, data) => this.#message(sockets[seat], data),
+        run: possible ? (seat, ...messages) => handle(sockets[seat], messages, !waits(sockets[seat]), this.#deliver) : undefined,
         drain: (seat) => this.#call("drain", sockets[seat]),
         close: (seat, code, reason) => this.#close(seat, code, reason),
         ping: (seat, data) => this.#control("ping", sockets[seat], data),
         pong: (seat, data) => this.#control("pong", sockets[seat], data),
         stopped: () => this.#end(),
         // Only where the addon cannot have the runtime do it: see node/src/driver.rs.
-        ticks: () => process._tickCallback?.(),
+        ticks: settle,
       },
       options.place,
       limits(options),
@@ -164,6 +166,7 @@ class Server {
     const options = reread(given, this.#options);
     native.configure(this.#number, limits(options), options.tls === this.#options.tls ? undefined : options.tls);
     this.#options = options;
+    run.interrupted = true;
     return this;
   }
 
@@ -196,16 +199,20 @@ class Server {
   }
 
   #message(ws, data) {
+    if (typeof data !== "string") data = received(typeof data === "number" ? copied(data) : data, ws.binaryType);
+    this.#deliver(ws, data);
+  }
+
+  #deliver = (ws, data) => {
     const { handlers } = this.#options;
     if (handlers.message === undefined) return;
-    if (typeof data !== "string") data = received(typeof data === "number" ? copied(data) : data, ws.binaryType);
     try {
       const result = handlers.message(ws, data);
       if (result !== undefined && typeof result?.then === "function") this.#watch(ws, result);
     } catch (error) {
       this.#threw(ws, error);
     }
-  }
+  };
 
   #close(seat, code, reason) {
     const ws = sockets[seat];

@@ -4,6 +4,7 @@
 const native = require("./native.cjs");
 const { waits, closes, later, last } = require("./blobs.cjs");
 const { share, payload, bytes, isBinaryType } = require("./data.cjs");
+const { run, reply } = require("./run.cjs");
 
 const OPEN = 1;
 const CLOSING = 2;
@@ -44,6 +45,7 @@ class ServerWebSocket {
   /** The engine has told of its end: the number is another's now. */
   static end(ws, server) {
     ws.#seat = NOBODY - server;
+    run.interrupted = true;
   }
 
   get readyState() {
@@ -70,6 +72,10 @@ class ServerWebSocket {
 
   /** A Blob, and what follows one that is still being read, is sent later; the answer is its length. */
   send(data, compress) {
+    if (run.socket === this && compress === undefined) {
+      const sent = reply(data);
+      if (sent !== undefined) return sent;
+    }
     const compressed = compress !== undefined && isTrue(compress, "send");
     if (data instanceof Blob || waits(this)) return this.#later(data, "send", (given) => this.#send(given, compressed));
     return this.#send(payload(data, "send"), compressed);
@@ -150,6 +156,7 @@ class ServerWebSocket {
   /** Reads nothing more from the peer until resume(); its silence counts for the idle timeout. */
   pause() {
     this.#paused = true;
+    run.interrupted = true;
     native.pause(this.#seat, true);
   }
 

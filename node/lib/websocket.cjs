@@ -6,6 +6,7 @@ const { length, waits, waiting, later, last } = require("./blobs.cjs");
 const { copied, payload, received, share } = require("./data.cjs");
 const { dialed } = require("./dial.cjs");
 const { Message, Closing, Failure } = require("./events.cjs");
+const { settle } = require("./run.cjs");
 
 const [CONNECTING, OPEN, CLOSING, CLOSED] = [0, 1, 2, 3];
 /** A number that no socket has: the addon does nothing, and answers undefined. */
@@ -275,7 +276,7 @@ class WebSocket extends EventTarget {
       failed: WebSocket.#fail,
       close: WebSocket.#closed,
       // Only where the addon cannot have the runtime do it: see node/src/driver.rs.
-      ticks: () => process._tickCallback?.(),
+      ticks: settle,
     };
   }
 }

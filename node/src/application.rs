@@ -8,18 +8,21 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use http::request::Parts;
-use tidewire::engine::{Application, ConnectError, LocalSocket, LocalWorker};
+use tidewire::engine::{Application, ConnectError, LocalSocket, LocalWorker, Run};
 use tidewire::http::{RequestBody, Responder};
 use tidewire::{Message, Request};
 
 use crate::bodies::{Incoming, Notice, Outgoing, Piece};
-use crate::napi::{Env, Function, Slab, Value};
+use crate::napi::{Env, Function, Value};
+use crate::replies::Replies;
 use crate::seats::{Seat, Seats};
 
 /// Up to this size JavaScript copies the bytes out of the slab itself: V8 keeps views of at most 64 bytes on its heap, where they
 /// cost a twentieth of what memory of their own costs, and to copy into one it would have to move it off first. Above, it makes
 /// the Buffer, which is cheaper than making one here, and has it filled.
 const SMALL: usize = 64;
+/// The most messages that JavaScript is handed at once: a call's cost is spread over so many, and their bytes fit into the slab.
+const RUN: usize = 16;
 
 /// A request that JavaScript has been given and not answered yet.
 pub struct Pending {
@@ -38,7 +41,7 @@ pub struct JsApplication {
     /// Empty once the environment has ended: nothing calls JavaScript any more.
     callbacks: RefCell<Option<Callbacks>>,
     seats: Rc<Seats>,
-    slab: Rc<Slab>,
+    replies: Rc<Replies>,
     pub pending: RefCell<HashMap<u32, Pending>>,
     /// Request bodies that JavaScript reads.
     pub incoming: Rc<Incoming>,
@@ -63,6 +66,8 @@ pub struct Callbacks {
     pub gone: Option<Function>,
     pub open: Function,
     pub message: Function,
+    /// Short messages: text as strings, of binary ones the lengths of what lies in the slab, where it counts what it has handled.
+    pub run: Option<Function>,
     pub drain: Option<Function>,
     pub close: Function,
     pub ping: Function,
@@ -84,6 +89,7 @@ impl Callbacks {
             gone: object.function(env, "gone"),
             open: object.function(env, "open")?,
             message: object.function(env, "message")?,
+            run: object.function(env, "run"),
             drain: object.function(env, "drain"),
             close: object.function(env, "close")?,
             ping: object.function(env, "ping")?,
@@ -96,14 +102,14 @@ impl Callbacks {
 }
 
 impl JsApplication {
-    pub fn new(env: Env, callbacks: Callbacks, seats: Rc<Seats>, slab: Rc<Slab>) -> Rc<Self> {
+    pub fn new(env: Env, callbacks: Callbacks, seats: Rc<Seats>, replies: Rc<Replies>) -> Rc<Self> {
         let callbacks = RefCell::new(Some(callbacks));
         Rc::new_cyclic(|this| Self {
             env,
             this: this.clone(),
             callbacks,
             seats,
-            slab,
+            replies,
             pending: RefCell::default(),
             incoming: Rc::default(),
             outgoing: Rc::default(),
@@ -145,6 +151,25 @@ impl JsApplication {
         }
     }
 
+    /// Takes short messages as arguments for `run`, behind the first one; how many there are.
+    fn gather(&self, run: &mut Run<'_>, arguments: &mut [Value]) -> usize {
+        let (mut count, mut written) = (0, 0);
+        for place in arguments {
+            *place = match run.next() {
+                Some(Message::Text(text)) => self.env.string(&text),
+                Some(Message::Binary(bytes)) => {
+                    let fits = self.replies.slab.write(written, &bytes);
+                    debug_assert!(fits, "so many short messages fit");
+                    written += bytes.len();
+                    self.env.uint(bytes.len() as u32)
+                }
+                None => break,
+            };
+            count += 1;
+        }
+        count
+    }
+
     /// The seat of a socket, as JavaScript knows it.
     fn seat(&self, socket: &LocalSocket) -> u32 {
         socket.data().and_then(|data| data.downcast_ref()).map_or(Seat::NOBODY, Seat::number)
@@ -153,7 +178,8 @@ impl JsApplication {
     /// An event with bytes: JavaScript is told how many there are. Small ones are in the slab, others it asks for with `fill`.
     fn event_of_bytes(&self, which: impl Fn(&Callbacks) -> Option<&Function>, seat: u32, bytes: &[u8]) {
         let event = || self.event(which, |env| [env.uint(seat), env.number(bytes.len() as f64)]);
-        if bytes.len() <= SMALL && self.slab.write(bytes) { event() } else { self.slab.lend(bytes, event) }
+        let slab = &self.replies.slab;
+        if bytes.len() <= SMALL && slab.write(0, bytes) { event() } else { slab.lend(bytes, event) }
     }
 
     fn failed(&self, socket: &LocalSocket, problem: &str, code: &str) {
@@ -300,6 +326,35 @@ impl Application for JsApplication {
             Message::Text(text) => self.event(|callbacks| Some(&callbacks.message), |env| [env.uint(seat), env.string(&text)]),
             Message::Binary(bytes) => self.event_of_bytes(|callbacks| Some(&callbacks.message), seat, &bytes),
         }
+    }
+
+    fn takes_runs(&self) -> bool {
+        self.callbacks.borrow().as_ref().is_some_and(|callbacks| callbacks.run.is_some())
+    }
+
+    fn run(&self, socket: &LocalSocket, run: &mut Run<'_>) {
+        let callbacks = self.callbacks.borrow();
+        let Some((callbacks, function)) = callbacks.as_ref().and_then(|callbacks| Some((callbacks, callbacks.run.as_ref()?)))
+        else {
+            return;
+        };
+        let seat = self.seat(socket);
+        self.env.scope(|| {
+            let mut arguments = [self.env.uint(seat); 1 + RUN];
+            let count = self.gather(run, &mut arguments[1..]);
+            if count == 0 {
+                return;
+            }
+            let inner = self.calling.replace(true);
+            self.replies.begin(seat, socket);
+            function.call(&arguments[..=count]);
+            self.replies.settle();
+            if self.run_ticks.get() && !inner {
+                callbacks.ticks.call(&[]);
+            }
+            self.calling.set(inner);
+            run.keep(self.replies.slab.take_handled());
+        });
     }
 
     fn drain(&self, socket: &LocalSocket) {

@@ -12,9 +12,11 @@
 //! | [`bodies`] | bodies that stream, in both directions |
 //! | [`seats`] | the sockets that JavaScript holds, by number |
 //! | [`calls`] | what JavaScript calls: of servers, requests and sockets |
+//! | [`slab`] | memory that JavaScript sees too |
+//! | [`replies`] | what JavaScript sends while it handles a run of messages |
 //! | [`options`] | limits, as JavaScript gives them |
 //!
-//! `unsafe` is in `napi`, `uv` and `doorbell` only. The logic is the engine's; JavaScript's part (lib/) shapes arguments.
+//! `unsafe` is in `napi`, `slab`, `uv` and `doorbell` only. The logic is the engine's; JavaScript's part (lib/) shapes arguments.
 
 mod application;
 mod bodies;
@@ -25,5 +27,7 @@ mod groups;
 mod host;
 mod napi;
 mod options;
+mod replies;
 mod seats;
+mod slab;
 mod uv;

@@ -3,7 +3,6 @@
 //! An [`Env`] is only made by Node.js calling us, on the thread that it belongs to, and the types here are not `Send`: so
 //! every call below is made on the right thread, with an environment that is alive.
 
-use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
@@ -252,61 +251,6 @@ unsafe extern "C" fn drop_instance<T>(_env: sys::napi_env, data: *mut c_void, _h
     drop(unsafe { Box::from_raw(data.cast::<T>()) });
 }
 
-/// Memory that JavaScript sees too: small payloads go through it, in both directions. To make a small view's bytes reachable for
-/// us, V8 would have to move them off its heap first, and to make one here costs ten times what it costs there.
-pub struct Slab {
-    data: *mut u8,
-    length: usize,
-    /// What [`Slab::lend`] lends now.
-    lent: Cell<Option<ptr::NonNull<[u8]>>>,
-    /// The view is never let go of: it lives as long as the environment.
-    _kept: sys::napi_ref,
-}
-
-impl Slab {
-    /// Puts a payload where JavaScript reads it, until the next one; `false` when it is too large for that.
-    pub fn write(&self, bytes: &[u8]) -> bool {
-        if bytes.len() > self.length {
-            return false;
-        }
-        // SAFETY: there is room for `length` bytes, kept alive by the reference; nothing else is borrowed from it, for what
-        // reads it (`read`) is over before an event is written. `bytes` are the engine's, so they do not overlap.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.data, bytes.len()) };
-        true
-    }
-
-    /// While `run` calls JavaScript, [`Slab::fill`] gives it these bytes.
-    pub fn lend(&self, bytes: &[u8], run: impl FnOnce()) {
-        let before = self.lent.replace(Some(ptr::NonNull::from(bytes)));
-        run();
-        self.lent.set(before);
-    }
-
-    /// Copies what is lent now into a Uint8Array of JavaScript's, as much as there is room for.
-    pub fn fill(&self, env: Env, view: Value) {
-        let (mut kind, mut length, mut data) = (0, 0, ptr::null_mut());
-        let Some(lent) = self.lent.get() else { return };
-        // SAFETY: the call writes what it is asked for, or fails on another type. `lent` is borrowed by the call of `lend` that is
-        // under way. The view's memory is JavaScript's, so it is not what is lent, and it stays while we are called.
-        unsafe {
-            let (none, no_offset) = (ptr::null_mut(), ptr::null_mut());
-            let info =
-                sys::napi_get_typedarray_info(env.0, view.0, &raw mut kind, &raw mut length, &raw mut data, none, no_offset);
-            if check(info).is_ok() && kind == sys::TypedarrayType::uint8_array && !data.is_null() {
-                let bytes = lent.as_ref();
-                ptr::copy_nonoverlapping(bytes.as_ptr(), data.cast(), bytes.len().min(length));
-            }
-        }
-    }
-
-    /// Calls `with` with the first bytes, which JavaScript has put there; it must not call JavaScript.
-    pub fn read<R>(&self, length: usize, with: impl FnOnce(&[u8]) -> R) -> R {
-        // SAFETY: within the memory that the reference keeps alive; nobody writes it before `with` has returned, because no
-        // JavaScript runs until then.
-        with(unsafe { std::slice::from_raw_parts(self.data, length.min(self.length)) })
-    }
-}
-
 /// A registered [`Env::at_end`].
 pub struct CleanupHook(sys::napi_async_cleanup_hook_handle);
 
@@ -408,21 +352,17 @@ impl Value {
         Some(with(unsafe { std::slice::from_raw_parts(data.cast(), length) }))
     }
 
-    /// A Uint8Array's memory, kept alive and shared with JavaScript; `None` when it is something else or lives on V8's heap.
-    pub fn as_slab(self, env: Env) -> Option<Slab> {
-        let (mut kind, mut length, mut data, mut kept) = (0, 0, ptr::null_mut(), ptr::null_mut());
-        // SAFETY: each call writes what it is asked for, or fails on another type. The data of a view does not move once it has
-        // been asked for.
-        unsafe {
-            let (none, no_offset) = (ptr::null_mut(), ptr::null_mut());
-            check(sys::napi_get_typedarray_info(env.0, self.0, &raw mut kind, &raw mut length, &raw mut data, none, no_offset))
-                .ok()?;
-            if kind != sys::TypedarrayType::uint8_array || data.is_null() {
-                return None;
-            }
-            check(sys::napi_create_reference(env.0, self.0, 1, &raw mut kept)).ok()?;
-        }
-        Some(Slab { data: data.cast(), length, lent: Cell::default(), _kept: kept })
+    /// Where the bytes of a Uint8Array are, and how many; `None` when it is something else, or detached. They are JavaScript's: they
+    /// stay until it runs again, and as long as the view is kept, and do not move any more.
+    pub fn typed_array(self, env: Env) -> Option<(*mut u8, usize)> {
+        let (mut kind, mut length, mut data, none) = (0, 0, ptr::null_mut(), ptr::null_mut());
+        // SAFETY: the call writes what it is asked for, or fails on another type.
+        let status = unsafe {
+            let no_offset = ptr::null_mut();
+            sys::napi_get_typedarray_info(env.0, self.0, &raw mut kind, &raw mut length, &raw mut data, none, no_offset)
+        };
+        check(status).ok()?;
+        (kind == sys::TypedarrayType::uint8_array && !data.is_null()).then_some((data.cast(), length))
     }
 
     /// The elements of an array; none of anything else.

@@ -33,6 +33,7 @@ test("a server has a thread of its own, which ends with it", { skip: process.pla
 require("./contract.test.cjs");
 require("./process.test.cjs");
 require("./reload.test.cjs");
+require("./runs.test.cjs");
 require("./seed.test.cjs");
 require("./streams.test.cjs");
 require("./threads.test.cjs");

@@ -108,23 +108,51 @@ impl Receiver {
         }
     }
 
+    /// As [`Receiver::next`], but only for a message of at most 125 bytes that lies whole in the input, in one frame and not
+    /// compressed. For anything else it answers `None`, and consumes nothing. What it has consumed may be
+    /// [put back](Receiver::put_back).
+    ///
+    /// # Errors
+    /// [`PeerError::InvalidUtf8`]: the message is consumed, but the receiver goes on. Put it back, and have
+    /// [`Receiver::next`] judge it when it is due.
+    ///
+    /// # Panics
+    /// When `at` is beyond the end of `input`.
+    #[inline]
+    pub fn next_short<'a>(
+        &mut self,
+        limits: &Limits,
+        input: &'a mut [u8],
+        at: &mut usize,
+    ) -> Result<Option<Event<'a>>, PeerError> {
+        let Some(short) = self.short_message(limits, &input[*at..]) else { return Ok(None) };
+        short.lend(input, at).map(Some)
+    }
+
+    /// Makes of messages that [`Receiver::next_short`] has given what they were on the wire, so that they can be given again: as
+    /// many as lie in `input`, which begins and ends with one.
+    pub fn put_back(input: &mut [u8]) {
+        let mut rest = input;
+        while let [_, second, after @ ..] = rest {
+            let (masked, len) = (*second & MASKED != 0, usize::from(*second & !MASKED));
+            let (key, after) = after.split_at_mut(if masked { 4 } else { 0 }.min(after.len()));
+            let (payload, next) = after.split_at_mut(len.min(after.len()));
+            if let Some(key) = key.first_chunk() {
+                mask::apply(*key, 0, payload);
+            }
+            rest = next;
+        }
+    }
+
     #[inline]
     fn lend_short<'a>(&mut self, short: Short, input: &'a mut [u8], at: &mut usize) -> Result<Option<Event<'a>>, PeerError> {
         let end = input.len();
-        let payload = &mut input[*at + short.start..*at + short.end];
-        *at += short.end;
-        if let Some(key) = short.key {
-            mask::apply(key, 0, payload);
-        }
-        if !short.text {
-            return Ok(Some(Event::Binary(Cow::Borrowed(payload))));
-        }
-        match utf8::validate(payload) {
-            Some(text) => Ok(Some(Event::Text(Cow::Borrowed(text)))),
-            None => {
+        match short.lend(input, at) {
+            Ok(event) => Ok(Some(event)),
+            Err(error) => {
                 self.finish();
                 *at = end;
-                Err(PeerError::InvalidUtf8)
+                Err(error)
             }
         }
     }
@@ -316,6 +344,21 @@ struct Short {
     key: Option<[u8; 4]>,
     start: usize,
     end: usize,
+}
+
+impl Short {
+    #[inline]
+    fn lend<'a>(self, input: &'a mut [u8], at: &mut usize) -> Result<Event<'a>, PeerError> {
+        let payload = &mut input[*at + self.start..*at + self.end];
+        *at += self.end;
+        if let Some(key) = self.key {
+            mask::apply(key, 0, payload);
+        }
+        if !self.text {
+            return Ok(Event::Binary(Cow::Borrowed(payload)));
+        }
+        utf8::validate(payload).map(|text| Event::Text(Cow::Borrowed(text))).ok_or(PeerError::InvalidUtf8)
+    }
 }
 
 impl Partial {

@@ -24,7 +24,7 @@ native!(
             return None;
         };
         let addon = env.instance::<Addon>()?;
-        let application = JsApplication::new(env, callbacks, addon.seats.clone(), addon.slab.get()?.clone());
+        let application = JsApplication::new(env, callbacks, addon.seats.clone(), addon.replies.get()?.clone());
         match Host::clients(env, options::client_limits(env, limits), application) {
             Ok(host) => Some(env.uint(addon.keep(host))),
             Err(why) => {

@@ -13,9 +13,11 @@ use tidewire::engine::LocalSocket;
 use tidewire::{Kind, Payload, SendStatus, SocketError};
 
 use crate::host::Host;
-use crate::napi::{Callback, Env, Slab, Value};
+use crate::napi::{Callback, Env, Value};
 use crate::native;
+use crate::replies::Replies;
 use crate::seats::Seats;
+use crate::slab::Slab;
 
 /// What the addon keeps for one environment.
 #[derive(Default)]
@@ -26,14 +28,17 @@ struct Addon {
     scratch: RefCell<Vec<u8>>,
     seats: Rc<Seats>,
     /// Given by JavaScript before anything else.
-    slab: OnceCell<Rc<Slab>>,
+    replies: OnceCell<Rc<Replies>>,
     /// Some host must be told when JavaScript may have sent.
     tell: Cell<bool>,
 }
 
 impl Addon {
-    /// JavaScript calls something that may send.
+    /// JavaScript calls something that may send: what it has sent before goes first.
     fn touched(&self) {
+        if let Some(replies) = self.replies.get() {
+            replies.settle();
+        }
         if self.tell.get() {
             self.hosts.borrow().values().for_each(|host| host.touched());
         }
@@ -80,7 +85,7 @@ fn socket(env: Env, seat: Value) -> Option<LocalSocket> {
 }
 
 /// Bytes or text of JavaScript's, as a payload.
-struct Data<'a>(Kind, &'a [u8]);
+pub struct Data<'a>(pub Kind, pub &'a [u8]);
 
 impl Payload for Data<'_> {
     fn kind(&self) -> Kind {
@@ -130,20 +135,21 @@ native!(
     share,
     1,
     |env, [view]| {
-        let shared = view.as_slab(env).map(|slab| env.instance::<Addon>().map(|addon| addon.slab.set(Rc::new(slab))));
-        if shared.is_none() {
-            env.throw("TypeError", "share expects a Uint8Array");
+        let addon = env.instance::<Addon>()?;
+        match Slab::of(env, view) {
+            Some(slab) => drop(addon.replies.set(Rc::new(Replies::new(Rc::new(slab), addon.seats.clone())))),
+            None => env.throw("TypeError", "share expects a Uint8Array of 8,192 bytes"),
         }
         None
     }
 );
 
 native!(
-    /// fill(view): copies the bytes of the event that is being handled into a Uint8Array.
+    /// fill(view, from): copies the bytes of the event that is being handled into a Uint8Array, those from `from` on.
     fill,
-    1,
-    |env, [view]| {
-        env.instance::<Addon>()?.slab.get()?.fill(env, view);
+    2,
+    |env, [view, from]| {
+        env.instance::<Addon>()?.replies.get()?.slab.fill(env, view, from.as_u32(env) as usize);
         None
     }
 );

@@ -44,7 +44,7 @@ native!(
             ..ListenOptions::default()
         };
         let addon = env.instance::<Addon>()?;
-        let application = JsApplication::new(env, callbacks, addon.seats.clone(), addon.slab.get()?.clone());
+        let application = JsApplication::new(env, callbacks, addon.seats.clone(), addon.replies.get()?.clone());
         match Host::open(env, &endpoint, &listen, options, tls.as_ref(), application) {
             Ok(host) => Some(env.uint(addon.keep(host))),
             Err(why) => {

@@ -41,8 +41,8 @@ native!(
     send_small,
     2,
     |env, [seat, length]| {
-        let slab = env.instance::<Addon>()?.slab.get()?;
-        let sent = with_socket(env, seat, |socket| slab.read(length.as_u32(env) as usize, |bytes| socket.send(bytes)));
+        let slab = &env.instance::<Addon>()?.replies.get()?.slab;
+        let sent = with_socket(env, seat, |socket| slab.with_scratch(length.as_u32(env) as usize, |bytes| socket.send(bytes)));
         status(env, sent)
     }
 );

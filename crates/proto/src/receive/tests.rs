@@ -297,3 +297,52 @@ fn an_invalid_short_text_ends_it() {
     assert_eq!(at, wire.len());
     assert!(receiver.is_finished());
 }
+
+#[test]
+fn short_messages_are_given_one_by_one_and_again_when_they_are_put_back() {
+    for (role, key) in [(Role::Server, Some(KEY)), (Role::Client, None)] {
+        let (mut wire, mut starts) = (Vec::new(), Vec::new());
+        let messages = [(Opcode::Text, &b"one"[..]), (Opcode::Binary, &[7; 125]), (Opcode::Text, b""), (Opcode::Text, b"\xff")];
+        for (opcode, payload) in messages {
+            starts.push(wire.len());
+            encode_frame(&mut wire, opcode, payload, key);
+        }
+        starts.push(wire.len());
+        encode_frame(&mut wire, Opcode::Binary, &[1; 126], key);
+        let (before, mut receiver, mut at) = (wire.clone(), Receiver::new(role), 0);
+        let limits = Limits::default();
+        for keep in [0, 1, 3] {
+            for (index, (opcode, payload)) in
+                messages.iter().enumerate().skip(starts.iter().position(|start| *start == at).unwrap())
+            {
+                let next = receiver.next_short(&limits, &mut wire, &mut at);
+                match *opcode {
+                    _ if index == 3 => assert_eq!(next, Err(PeerError::InvalidUtf8)),
+                    Opcode::Text => assert_eq!(next, Ok(Some(text(std::str::from_utf8(payload).unwrap())))),
+                    _ => assert_eq!(next, Ok(Some(Event::Binary(payload.to_vec().into())))),
+                }
+                assert_eq!(at, starts[index + 1]);
+            }
+            assert_eq!((receiver.next_short(&limits, &mut wire, &mut at), at), (Ok(None), starts[4]), "126 bytes are not short");
+            Receiver::put_back(&mut wire[starts[keep]..at]);
+            assert_eq!(wire[starts[keep]..], before[starts[keep]..], "all but {keep} are as they came");
+            at = starts[keep];
+        }
+        assert_eq!(receiver.next(&limits, &mut wire, &mut at), Err(PeerError::InvalidUtf8), "and are judged when they are due");
+    }
+}
+
+#[test]
+fn what_is_not_a_short_message_is_left_untouched() {
+    let ping = raw(0x89, b"Hello");
+    let (cut, fragment) = (&raw(0x81, b"Hello")[..6], raw(0x01, b"Hel"));
+    for bytes in [&ping[..], cut, &fragment, b"\x81", b""] {
+        let (mut receiver, mut wire, mut at) = (Receiver::new(Role::Client), bytes.to_vec(), 0);
+        assert_eq!(receiver.next_short(&Limits::default(), &mut wire, &mut at), Ok(None));
+        assert_eq!((at, &wire[..]), (0, bytes));
+    }
+    let (mut receiver, mut at) = (Receiver::new(Role::Client), 0);
+    assert_eq!(receiver.next(&Limits::default(), &mut raw(0x01, b"Hel"), &mut at), Ok(None));
+    let (mut whole, mut at) = (raw(0x81, b"lo"), 0);
+    assert_eq!(receiver.next_short(&Limits::default(), &mut whole, &mut at), Ok(None), "a message is under way");
+}

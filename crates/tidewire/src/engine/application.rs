@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::dialing::ConnectError;
 use super::local::LocalSocket;
+use super::run::Run;
 use crate::http::{Request, Responder};
 
 /// The user code of one server on one worker: `fetch` and the one handler object. What [`Builder`](crate::Builder) makes of
@@ -66,6 +67,16 @@ pub trait Application {
     /// A whole message has come. It is borrowed for the call.
     fn message(&self, socket: &LocalSocket, message: Message<'_>) {
         let _ = (socket, message);
+    }
+    /// Whether [`run`](Application::run) is called. Default: no.
+    fn takes_runs(&self) -> bool {
+        false
+    }
+    /// Short messages may have come together, perhaps none: for an application to whom each call is dear, as one in another language. It
+    /// takes what it likes to; the rest comes to [`message`](Application::message), and so does what is no short message. What follows
+    /// a message whose handler closes or pauses the socket, or changes options, must be [put back](Run::keep).
+    fn run(&self, socket: &LocalSocket, run: &mut Run<'_>) {
+        let _ = (socket, run);
     }
     /// Everything that waited behind backpressure is with the kernel. Once per stall.
     fn drain(&self, socket: &LocalSocket) {

@@ -11,6 +11,7 @@ use tidewire_sys as sys;
 use super::compression::{Compression, Contexts};
 use super::dialing::Dialing;
 use super::outbox::Outbox;
+use super::outgoing::CORK;
 use super::table::SocketId;
 use super::timer::Tick;
 use super::transport::Secured;
@@ -140,6 +141,14 @@ impl Connection {
     pub fn queued(&self) -> usize {
         let sealed = self.tls.as_ref().map_or(0, |session| session.queued());
         self.outbox.as_ref().map_or(0, |outbox| outbox.queued()) + sealed
+    }
+
+    /// How much is queued before the kernel is asked, or something is dropped.
+    pub fn room(&self, limit: usize) -> usize {
+        if !self.is_sending() || self.flags.stalled {
+            return 0;
+        }
+        limit.min(CORK - 1).saturating_sub(self.queued())
     }
 
     /// What the poller should tell us about.

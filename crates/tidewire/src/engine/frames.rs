@@ -13,6 +13,7 @@ use super::connection::Stage;
 use super::core::Core;
 use super::limits::Limit;
 use super::local::LocalSocket;
+use super::run::Run;
 use super::state::State;
 use super::table::SocketId;
 use super::timer::Tick;
@@ -93,6 +94,14 @@ impl Core {
                 // A handler has reloaded: what follows in the same read is the new handlers', by the new limits.
                 (reloads, limits) = (self.reloads.get(), self.state.borrow().limits);
                 self.let_go(std::mem::replace(&mut application, self.application_of(&socket)));
+            }
+            if standing == Standing::Open && application.takes_runs() {
+                let (before, mut run) = (at, Run::new(&mut receiver, &limits, input, at));
+                application.run(&socket, &mut run);
+                at = run.end(&self.counters);
+                if at != before {
+                    continue;
+                }
             }
             let next = match &mut inflater {
                 Inflating::No => receiver.next(&limits, input, &mut at),

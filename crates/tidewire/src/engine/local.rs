@@ -352,6 +352,15 @@ impl LocalSocket {
         connection.queued()
     }
 
+    /// How many bytes, frame heads included, would be sent now without asking the kernel: as long as short messages stay within
+    /// it and nothing else is done with the socket, each answers [`Sent`](SendStatus::Sent). 0 behind backpressure and once closed.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let state = self.core.state.borrow();
+        let limit = state.options.backpressure_limit;
+        state.table.find(self.id).map_or(0, |connection| connection.room(limit))
+    }
+
     /// The address at the other end of the connection (Bun: `remoteAddress`); `None` on a unix socket, and once it has ended.
     #[must_use]
     pub fn peer_address(&self) -> Option<SocketAddr> {
