@@ -9,13 +9,13 @@ use clap::Parser;
 use rustix::process::Signal;
 use rustix::thread::CpuSet;
 
-/// Runs a program on one core, with room for many sockets, until it or its parent ends
+/// Runs a program on one core or some, with room for many sockets, until it or its parent ends
 #[derive(Debug, Parser)]
 #[command(name = "pin")]
 pub struct Options {
-    /// The core's number
-    #[arg(long)]
-    core: usize,
+    /// The core's number; more with commas between
+    #[arg(long, value_delimiter = ',')]
+    core: Vec<usize>,
     /// The process that the program must not outlive
     #[arg(long)]
     parent: Option<i32>,
@@ -37,7 +37,9 @@ pub fn run(options: &Options) -> io::Result<()> {
         return Err(io::Error::other("the parent is gone"));
     }
     let mut cores = CpuSet::new();
-    cores.set(options.core);
+    for &core in &options.core {
+        cores.set(core);
+    }
     rustix::thread::sched_setaffinity(None, &cores)?;
     tidewire_load::limits::raise_descriptor_limit()?;
     let Some((program, arguments)) = options.program.split_first() else {

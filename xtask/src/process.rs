@@ -55,6 +55,11 @@ impl Running {
         self.child.stdout.take()
     }
 
+    /// Its errors, when they were piped and have not been taken yet.
+    pub fn take_stderr(&mut self) -> Option<std::process::ChildStderr> {
+        self.child.stderr.take()
+    }
+
     /// Its status once it has ended by itself.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context(format_args!("waiting for {}", self.name))

@@ -1,8 +1,11 @@
 //! `tidewire chat`: the seed's group chat, with a page to use it from.
 
+use clap::Args;
 use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use tidewire::{Body, Builder, IntoReply, Reply, Request, Response, Server, Upgrade, Ws};
+
+use crate::serve;
 
 /// What an upgrade attaches to a socket.
 pub struct Guest {
@@ -14,8 +17,19 @@ const PAGE: &str = include_str!("../assets/chat.html");
 /// The longest name, in characters.
 const MAX_NAME: usize = 40;
 
+/// Flags of `tidewire chat`.
+#[derive(Debug, Args)]
+pub struct Flags {
+    #[command(flatten)]
+    pub serve: serve::Flags,
+    /// Tell nobody who comes and who goes: with thousands of guests that is most of what is said
+    #[arg(long)]
+    quiet: bool,
+}
+
 /// The server.
-pub fn room() -> Builder<Guest> {
+pub fn room(flags: &Flags) -> Builder<Guest> {
+    let quiet = flags.quiet;
     Server::builder()
         .fetch(|req, server| async move {
             if req.headers().contains_key("upgrade") {
@@ -24,15 +38,22 @@ pub fn room() -> Builder<Guest> {
             }
             page(&req)
         })
-        .open(|ws| {
+        .open(move |ws| {
             ws.subscribe(ROOM);
-            say(ws, &format!("{} has entered the chat", ws.data().username));
+            tell(quiet, ws, &format!("{} has entered the chat", ws.data().username));
         })
         .message(|ws, message| say(ws, &format!("{}: {}", ws.data().username, message.text())))
-        .close(|ws, _, _| {
+        .close(move |ws, _, _| {
             ws.unsubscribe(ROOM);
-            say(ws, &format!("{} has left the chat", ws.data().username));
+            tell(quiet, ws, &format!("{} has left the chat", ws.data().username));
         })
+}
+
+/// Tells everybody who comes and goes, unless it is quiet.
+fn tell(quiet: bool, ws: &Ws<Guest>, text: &str) {
+    if !quiet {
+        say(ws, text);
+    }
 }
 
 /// Tells everybody, the sender included.

@@ -31,7 +31,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve a chat room: a page at / and its WebSocket at /chat?name=N
-    Chat(serve::Flags),
+    Chat(chat::Flags),
     /// Serve a WebSocket that sends every message back as it came
     Echo(serve::Flags),
     /// Connect to a WebSocket: lines of the input go out, messages come in as lines
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     serve::init_logging();
     let result = match arguments.command {
-        Command::Chat(flags) => serve::run("chat", &flags, chat::room()).map(|()| ExitCode::SUCCESS),
+        Command::Chat(flags) => serve::run("chat", &flags.serve, chat::room(&flags)).map(|()| ExitCode::SUCCESS),
         Command::Echo(flags) => serve::run("echo", &flags, echo::server()).map(|()| ExitCode::SUCCESS),
         Command::Connect(flags) => connect::run(&flags),
         Command::Doctor => doctor::run(),

@@ -161,6 +161,19 @@ fn chat_serves_its_page_and_its_room_at_any_path() {
 }
 
 #[test]
+fn a_quiet_chat_tells_nobody_who_comes_and_goes() {
+    let server = Process::start(&["chat", "--quiet", "--host", "127.0.0.1", "--port", "0"]);
+    let mut ada = Client::connect_with(server.address, &Upgrade::to("/chat?name=Ada"));
+    let mut bob = Client::connect_with(server.address, &Upgrade::to("/chat?name=Bob"));
+    bob.send_text("hello");
+    assert_eq!((ada.next_message(), bob.next_message()), (text("Bob: hello"), text("Bob: hello")));
+    bob.close(1000, "");
+    bob.wait_ended();
+    ada.send_text("alone");
+    assert_eq!(ada.next_message(), text("Ada: alone"));
+}
+
+#[test]
 fn signals_close_the_sockets_with_1001_and_end_the_process() {
     for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
         let mut server = Process::start(&["chat", "--host", "127.0.0.1", "--port", "0", "--workers", "2"]);

@@ -1,11 +1,15 @@
 //! `cargo xtask bench`: measurements. They run on the machine that they are asked on, so they compare and never pass judgement on an
 //! absolute time.
 
-mod floor;
-mod peers;
+mod compare;
+mod machine;
+mod page;
+mod plot;
+mod results;
 mod rows;
-mod servers;
-mod table;
+mod samples;
+mod stage;
+mod who;
 
 use clap::{Args, Subcommand};
 
@@ -21,12 +25,16 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Measurement {
-    /// The server's CPU time per message, against a server that only moves the bytes, or against Bun's
-    Floor(floor::Options),
+    /// What messages and connections cost servers: ours, those of others, and one that only moves the bytes
+    ///
+    /// Every round measures all servers of a row once, one after the other on the same cores, so that a machine that changes its mood
+    /// does so for all of them. A ratio belongs to one round; the median of the rounds' ratios is what is told. Results are written to
+    /// bench/results.md after each row; rows that are not measured now stay there as they are.
+    Compare(compare::Options),
 }
 
 pub fn run(workspace: &Workspace, options: &Options) -> Result {
     match &options.measurement {
-        Measurement::Floor(options) => floor::run(workspace, options),
+        Measurement::Compare(options) => compare::run(workspace, options),
     }
 }
