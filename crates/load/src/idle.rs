@@ -17,6 +17,9 @@ const BETWEEN: Duration = Duration::from_millis(50);
 /// Looks after which memory that still moves is taken as it is.
 const MOST_LOOKS: usize = 100;
 
+/// How long a server may take to give back what closed connections held: many allocators do it a little later.
+const AFTERWARDS: Duration = Duration::from_secs(1);
+
 /// How idle connections are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Idle {
@@ -46,6 +49,9 @@ pub fn idle(load: &Load, how: Idle, observer: Observer<'_>) -> Result<Report> {
         answer_pings(&mut first, Duration::ZERO)?;
     }
     fleet.close();
+    if load.pid.is_some() {
+        wait(&mut first, AFTERWARDS)?;
+    }
     let after = look(observer, &mut first)?;
     first.close();
     let memory = match (before, full, after) {
@@ -61,10 +67,7 @@ fn settled(pid: u32, fleet: &mut Fleet, observer: Observer<'_>) -> Result<u64> {
     let mut same = 1;
     for _ in 0..MOST_LOOKS {
         observer(Progress::Settling);
-        let until = Instant::now() + BETWEEN;
-        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            answer_pings(fleet, left)?;
-        }
+        wait(fleet, BETWEEN)?;
         let now = resident_bytes(pid).map_err(LoadError::process(pid))?;
         same = if now == last { same + 1 } else { 1 };
         last = now;
@@ -73,6 +76,15 @@ fn settled(pid: u32, fleet: &mut Fleet, observer: Observer<'_>) -> Result<u64> {
         }
     }
     Ok(last)
+}
+
+/// Lets time pass, and answers pings.
+fn wait(fleet: &mut Fleet, length: Duration) -> Result {
+    let until = Instant::now() + length;
+    while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        answer_pings(fleet, left)?;
+    }
+    Ok(())
 }
 
 fn answer_pings(fleet: &mut Fleet, wait: Duration) -> Result {

@@ -17,7 +17,7 @@ Rows in which we lose stay.
 /// The whole page.
 pub fn markdown(results: &Results) -> String {
     let mut page = format!("# What messages and connections cost\n\n{HOW}\n- Machine: {}\n", results.machine);
-    let versions: Vec<_> = results.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let versions: Vec<_> = results.versions.iter().map(|(name, version)| format!("{name} ({version})")).collect();
     page += &format!("- Versions: {}\n\n", versions.join(", "));
     page += &targets(results);
     for (row, measured) in results.in_order() {
@@ -69,7 +69,14 @@ fn section(row: &Row, measured: &Measured) -> String {
         let _ = writeln!(text, "| {name} | {} | {} |", row.figure.written(figure.median), relation.map_or("-".to_owned(), ratio));
     }
     let rounds = first.map_or(0, |(_, samples)| samples.figures.len());
-    let _ = writeln!(text, "\n{rounds} rounds on {}, tidewire at {}.{}", measured.date, measured.commit, notes(measured));
+    let _ = writeln!(
+        text,
+        "\n{rounds} round{} on {}, tidewire at {}.{}",
+        if rounds == 1 { "" } else { "s" },
+        measured.date,
+        measured.commit,
+        notes(measured)
+    );
     text + "\n"
 }
 
@@ -103,7 +110,7 @@ mod tests {
         results.rows.insert("echo-32".into(), measured());
         let page = markdown(&results);
         for line in [
-            "- Machine: a machine\n- Versions: ws 1.2.3\n",
+            "- Machine: a machine\n- Versions: ws (1.2.3)\n",
             "| echo, 20 B on 32 connections | tidewire at most 1.05 x bare | 1.02 (1.00 to 1.05) | met |",
             "## Echo, 20 B on 32 connections\n\n![echo, 20 B on 32 connections](plots/echo-32.svg)",
             "| bare | 4.00 | - |\n| **tidewire** | 4.10 | 1.02 (1.00 to 1.05) |\n| ws | 41.00 | 10.25 (10.00 to 10.50) |",

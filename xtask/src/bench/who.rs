@@ -218,8 +218,13 @@ impl Programs {
     }
 }
 
-/// The version of a package in a lock file of cargo.
+/// The version of a package that the peers themselves depend on: of two the lock file says beside its name which.
 fn locked(lock: &str, name: &str) -> Option<String> {
+    let (_, ours) = lock.split_once("name = \"peers\"\n")?;
+    let (ours, _) = ours.split_once("]\n")?;
+    if let Some((_, version)) = ours.split_once(&format!("\"{name} ")) {
+        return version.split('"').next().map(str::to_owned);
+    }
     let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
     rest.split('"').next().map(str::to_owned)
 }
@@ -304,9 +309,11 @@ mod tests {
 
     #[test]
     fn a_version_is_found_in_a_lock_file() {
-        let lock =
-            "[[package]]\nname = \"axum-core\"\nversion = \"0.5.1\"\n\n[[package]]\nname = \"axum\"\nversion = \"0.8.9\"\n";
-        assert_eq!(locked(lock, "axum").as_deref(), Some("0.8.9"));
-        assert_eq!(locked(lock, "hyper"), None);
+        let package = |name: &str, version: &str| format!("[[package]]\nname = \"{name}\"\nversion = \"{version}\"\n\n");
+        let ours = "[[package]]\nname = \"peers\"\nversion = \"0.0.0\"\ndependencies = [\n \"axum\",\n \"tung 0.30.0\",\n]\n";
+        let lock = package("axum-core", "0.5.1") + &package("axum", "0.8.9") + &package("tung", "0.29.0") + ours;
+        assert_eq!(locked(&lock, "axum").as_deref(), Some("0.8.9"));
+        assert_eq!(locked(&lock, "tung").as_deref(), Some("0.30.0"));
+        assert_eq!(locked(&lock, "hyper"), None);
     }
 }
