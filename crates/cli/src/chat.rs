@@ -17,9 +17,9 @@ const PAGE: &str = include_str!("../assets/chat.html");
 /// The longest name, in characters.
 const MAX_NAME: usize = 40;
 
-/// Flags of `tidewire chat`.
+/// Flags of `tidewire chat`. Not `Flags`: clap wants another name for a group within a group.
 #[derive(Debug, Args)]
-pub struct Flags {
+pub struct ChatFlags {
     #[command(flatten)]
     pub serve: serve::Flags,
     /// Tell nobody who comes and who goes: with thousands of guests that is most of what is said
@@ -28,7 +28,7 @@ pub struct Flags {
 }
 
 /// The server.
-pub fn room(flags: &Flags) -> Builder<Guest> {
+pub fn room(flags: &ChatFlags) -> Builder<Guest> {
     let quiet = flags.quiet;
     Server::builder()
         .fetch(|req, server| async move {

@@ -31,7 +31,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve a chat room: a page at / and its WebSocket at /chat?name=N
-    Chat(chat::Flags),
+    Chat(chat::ChatFlags),
     /// Serve a WebSocket that sends every message back as it came
     Echo(serve::Flags),
     /// Connect to a WebSocket: lines of the input go out, messages come in as lines

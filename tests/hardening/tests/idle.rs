@@ -1,6 +1,6 @@
 //! What an idle connection costs the server in live memory, to the byte: what it keeps when its handshake is over, what a crowd holds
 //! that comes at once, and that all of it is given back. (What is resident is more or less by what an allocator makes of it; `cargo
-//! xtask bench floor --rows idle-9000` shows that.)
+//! xtask bench compare --rows idle` shows that.)
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
