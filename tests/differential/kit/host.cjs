@@ -1,13 +1,13 @@
 "use strict";
-// The program's side of a scenario, as a process of Bun's or of Node's with tidewire: `host.cjs FILE NAME [URL]`. What the
-// program notes goes out as lines of JSON, what the driver wants done comes in as such.
+// The program's side of a scenario, as a process of Bun's, of Node's with tidewire, or of Node's own: `host.cjs RUNTIME FILE
+// NAME [URL]`. What the program notes goes out as lines of JSON, what the driver wants done comes in as such.
 
 const { writeSync } = require("node:fs");
 
+const [runtime, file, name, url] = process.argv.slice(2);
 const bun = globalThis.Bun;
-const { serve, CookieMap, WebSocket } = bun
-  ? { ...bun, WebSocket: globalThis.WebSocket }
-  : require("../../../node/lib/index.cjs");
+const own = { ...bun, WebSocket: globalThis.WebSocket };
+const { serve, CookieMap, WebSocket } = bun || runtime === "node" ? own : require("../../../node/lib/index.cjs");
 
 // Synchronous, so that what was noted before an exit is heard.
 const tell = (message) => writeSync(1, `${JSON.stringify(message)}\n`);
@@ -37,7 +37,6 @@ function attempt(call) {
 process.on("uncaughtException", (error) => note("uncaught", error?.message ?? error));
 process.on("unhandledRejection", (error) => note("unhandled", error?.message ?? error));
 
-const [file, name] = process.argv.slice(2);
 const scenario = require(file)[name];
 const site = { note, attempt, show, CookieMap, serve, runtime: bun ? "bun" : "tidewire" };
 
@@ -62,7 +61,6 @@ function listen() {
 function begin() {
   if (scenario.client) {
     site.WebSocket = WebSocket;
-    const [, , , , url] = process.argv;
     site.commands = scenario.client({ ...site, url }) ?? {};
     return tell({ ready: true });
   }

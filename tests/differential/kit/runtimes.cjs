@@ -1,7 +1,9 @@
 "use strict";
-// The programs that run programs: Bun at the one version that is compared with, this Node.js, and the newest.
+// The programs that run programs: Bun at the one version that is compared with, this Node.js, the newest, and Node.js 22, the
+// first that has a WebSocket of its own.
 
 const { spawnSync } = require("node:child_process");
+const { existsSync } = require("node:fs");
 const { dirname, join } = require("node:path");
 
 function bun() {
@@ -24,4 +26,11 @@ function newestNode() {
   }
 }
 
-module.exports = { runtimes: { bun: bun(), node: process.execPath, newestNode: newestNode() } };
+function node22() {
+  const name = `node-22-${process.arch}`;
+  const binary = join(__dirname, "../node_modules", name, "bin", "node");
+  if (!existsSync(binary)) throw new Error(`Node.js 22 is not installed: npm ci in ${dirname(__dirname)}`);
+  return binary;
+}
+
+module.exports = { runtimes: { bun: bun(), node: process.execPath, newestNode: newestNode(), node22: node22() } };

@@ -11,8 +11,8 @@ const { Trace, PATIENCE } = require("./trace.cjs");
 
 const HOST = join(__dirname, "host.cjs");
 
-/** What each side's programs run on. */
-const RUNTIMES = { bun: runtimes.bun, tidewire: runtimes.node };
+/** What each side's programs run on. "node" is Node.js 22 with its own WebSocket, "tidewire on it" the same with ours. */
+const RUNTIMES = { bun: runtimes.bun, tidewire: runtimes.node, node: runtimes.node22, "tidewire on it": runtimes.node22 };
 
 /** The process with the program. */
 class Program extends Trace {
@@ -24,7 +24,7 @@ class Program extends Trace {
 
   constructor(runtime, file, name, url) {
     super("the program");
-    const argv = [HOST, file, name, ...(url ? [url] : [])];
+    const argv = [HOST, runtime, file, name, ...(url ? [url] : [])];
     this.#child = spawn(RUNTIMES[runtime], argv, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1" } });
     this.#child.stdin.on("error", () => {}); // it has ended: the exit says so
     this.#child.stderr.setEncoding("utf8").on("data", (data) => (this.#complaints += data));
@@ -83,6 +83,7 @@ async function play(runtime, file, name, scenario) {
     const joined = (peer) => (peers.push(peer), peer);
     const dial = async (to = {}) => joined(await Peer.dial(named(), { port, host: "127.0.0.1", ...to }));
     const stage = {
+      runtime,
       program,
       port,
       dial,
@@ -126,7 +127,8 @@ async function plain({ open, program }, { writes = [], until, noted }) {
 async function listening() {
   const arrived = [];
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
-    arrived.push(socket.pause());
+    // One that is reset before anybody has taken it is nobody's.
+    arrived.push(socket.pause().on("error", () => {}));
     server.emit("arrived");
   });
   server.listen(0, "127.0.0.1");

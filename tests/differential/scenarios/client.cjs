@@ -7,6 +7,8 @@ const bare = { mask: false };
 const SCRIPTS = "codes 1000 and 3000-4999 in close() of a client";
 const SAID = "on a failure the wire carries a Close with a reason";
 const FAILS = "a server's failure has its code in the close event: 1002, 1007, 1009";
+const UNOPENED = "what could not be opened has a close event, behind the error, and is CLOSED in both";
+const EXTENSIONS = "headers and the like are Bun's additions";
 
 /** Notes all that happens to a socket, in its words. */
 function watch({ note }, ws) {
@@ -33,11 +35,28 @@ const served = ({ headers = {}, client = connecting(), glued = [], writes = [], 
       await program.sees("open");
       peer.write(...writes);
     }
-    if (until) await peer.sees(until);
+    // Node.js 22 ends a server that fails without a Close.
+    if (until) await peer.until(() => peer.count(until) + peer.count("end") > 0, until);
     peer.finish();
     await program.sees("close");
   },
   ...rest,
+});
+
+/** A program whose connection was not opened: Node.js 22 says nothing behind the error. */
+const unopened = ({ runtime, program }) => program.sees(runtime === "node" ? "error" : "close");
+
+/** An answer to the handshake that is refused. */
+const refusing = (answer) => ({
+  client: connecting(),
+  async drive(stage) {
+    const peer = await stage.accepted();
+    await peer.sees("GET");
+    answer(peer);
+    await unopened(stage);
+  },
+  reworded: true,
+  fromNode: [{ because: UNOPENED, node: ["error 0"], "tidewire on it": ["error 3", "close 1006 (a reason)"] }],
 });
 
 /** A failure of the server's, with the code that the contract promises: Bun says 1006 in the event, and the code on the wire. */
@@ -49,10 +68,17 @@ const failing = (code, ...writes) =>
       { because: FAILS, bun: ["close 1006 (a reason)"], tidewire: [`close ${code} (a reason)`] },
       { because: SAID, bun: [`close ${code}`], tidewire: [`close ${code} (a reason)`] },
     ],
+    fromNode: [
+      { because: "what has failed is CLOSED when its error is told", node: ["error 1"], "tidewire on it": ["error 3"] },
+      { because: FAILS, node: ["close 1006 (a reason)"], "tidewire on it": [`close ${code} (a reason)`] },
+    ],
   });
 
-/** An answer to the handshake that is refused. */
-const refused = (headers) => served({ headers, until: "", reworded: true });
+const refused = (headers) =>
+  refusing((peer) => {
+    peer.switches(headers);
+    peer.finish();
+  });
 
 /** Calls of a socket that is open, which then closes. */
 const calling = (call) =>
@@ -113,8 +139,8 @@ module.exports = {
       peer.switches();
       await peer.sees("close");
       peer.write(close(4321, "mine", bare));
-      await program.sees("close");
       peer.finish();
+      await program.sees("close");
     },
   },
   "codes and reasons that close refuses": calling((ws, { note, attempt }) => {
@@ -143,6 +169,7 @@ module.exports = {
     writes: [close(1000, "", bare)],
   }),
   "headers of the program": served({
+    notNode: EXTENSIONS,
     client: connecting({ headers: { "X-Mine": "1", Authorization: "Bearer x" } }),
     writes: [close(1000, "", bare)],
   }),
@@ -157,16 +184,7 @@ module.exports = {
   "a fragmented ping": failing(1002, ping("x", { ...bare, fin: false })),
   "a server that ends without a Close": leaving((peer) => peer.finish()),
   "a server that resets": leaving((peer) => peer.reset()),
-  "an answer that is no 101": {
-    client: connecting(),
-    async drive({ accepted, program }) {
-      const peer = await accepted();
-      await peer.sees("GET");
-      peer.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
-      await program.sees("close");
-    },
-    reworded: true,
-  },
+  "an answer that is no 101": refusing((peer) => peer.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")),
   "a wrong Sec-WebSocket-Accept": refused({ "Sec-WebSocket-Accept": "wrong" }),
   "no Upgrade in the answer": refused({ Upgrade: null }),
   "a subprotocol that was not offered": refused({ "Sec-WebSocket-Protocol": "mine" }),
