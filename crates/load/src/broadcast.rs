@@ -109,6 +109,7 @@ impl<'a> Room<'a> {
 
     fn at_rate(mut self, rate: f64) -> Result<Measured> {
         let mut schedule = Schedule::new(rate, self.window.clock.now());
+        let mut landed = 0;
         loop {
             let now = self.window.clock.now();
             if let Some(measured) = self.window.update(now, self.deliveries)? {
@@ -118,8 +119,9 @@ impl<'a> Room<'a> {
                 self.flight.launch(at, 1);
                 let number = usize::try_from(index % self.senders as u64).unwrap_or_default();
                 self.fleet.send(number, 1)?;
+                schedule.check(landed)?;
             }
-            self.turn(schedule.pause(now).min(WAIT))?;
+            landed += self.turn(schedule.pause(now).min(WAIT))? as u64;
         }
     }
 }

@@ -69,6 +69,7 @@ fn run(fleet: &mut Fleet, load: &Load, pace: Pace, observer: Observer<'_>) -> Re
             flights[number].launch(at, 1);
             fleet.send(number, 1)?;
             sent += 1;
+            schedule.as_ref().map_or(Ok(()), |schedule| schedule.check(answers))?;
         }
         if let Some(measured) = window.update(now, answers)? {
             return Ok(measured);

@@ -39,6 +39,12 @@ pub enum LoadError {
         /// How long was waited.
         seconds: u64,
     },
+    /// The server takes far fewer messages than the rate that was asked for.
+    #[error("{messages} messages are due and have not come back: the server cannot keep up, ask for a lower rate")]
+    Behind {
+        /// How many.
+        messages: u64,
+    },
     /// The process that is to be measured cannot be.
     #[error("process {pid} cannot be measured: {source}")]
     Process {

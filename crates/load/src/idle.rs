@@ -28,7 +28,7 @@ pub struct Idle {
 }
 
 /// Opens connections, looks at the server's memory once it no longer changes, closes them, and looks again. Pings are answered meanwhile.
-/// [`FIRST`](self) connections, which come before the first look and stay until the last, are not counted.
+/// 64 connections, which come before the first look and stay until the last, are not counted.
 ///
 /// # Errors
 /// When the server cannot be reached, refuses, or closes; or its process cannot be looked at.

@@ -5,6 +5,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::error::{LoadError, Result};
+
+/// The most messages that may be due and not have come back: when each was due must be remembered.
+const MOST_BEHIND: u64 = 5_000_000;
+
 /// The load's clock: nanoseconds since it began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock(Instant);
@@ -50,6 +55,14 @@ impl Schedule {
         })
     }
 
+    /// Goes on being due only while the server can be thought to catch up, when so many have come back.
+    pub(crate) fn check(&self, landed: u64) -> Result {
+        match self.due.saturating_sub(landed) {
+            0..=MOST_BEHIND => Ok(()),
+            messages => Err(LoadError::Behind { messages }),
+        }
+    }
+
     /// How long there is nothing to send.
     pub(crate) fn pause(&self, now: u64) -> Duration {
         Duration::from_nanos(self.next_at().saturating_sub(now))
@@ -68,5 +81,12 @@ mod tests {
         let due: Vec<_> = std::iter::from_fn(|| schedule.next(2_000_500)).collect();
         assert_eq!(due, [(500, 0), (1_000_500, 1), (2_000_500, 2)]);
         assert_eq!(schedule.pause(2_000_500), Duration::from_millis(1));
+    }
+
+    #[test]
+    fn what_can_never_be_caught_up_with_ends() {
+        let schedule = Schedule { per_second: 1.0, begin: 0, due: MOST_BEHIND + 10 };
+        assert!(schedule.check(10).is_ok());
+        assert!(schedule.check(9).unwrap_err().to_string().contains("lower rate"));
     }
 }
