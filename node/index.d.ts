@@ -273,7 +273,7 @@ export namespace Serve {
   type Routes<T, R extends string> = { [Path in R]: Route<T, Path> };
 
   interface Base<T> {
-    /** The handlers and limits of WebSockets. Without it they have neither, and `server.upgrade()` works all the same. */
+    /** The handlers and limits of WebSockets. Without it `server.upgrade()` throws; `{}` is enough for it. */
     websocket?: WebSocketHandler<T>;
     /**
      * Answers when a handler failed. Without it, or without a Response from it, the client gets 500 with no detail, or with the stack
@@ -355,6 +355,7 @@ export interface Server<T = undefined> {
    * @param options `data` becomes `ws.data`; `headers` are added to the answer, but for those of the handshake itself. Of a
    * `Sec-WebSocket-Protocol` the first name is chosen; without one it is the first that the client offers, and "" chooses none.
    * @returns false when it is no handshake (RFC 6455, 4.2.1), was answered already, or came on no connection: then answer it.
+   * @throws a TypeError where the server has no `websocket`, and when a header cannot be sent.
    */
   upgrade(
     request: Request,

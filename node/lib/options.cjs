@@ -1,15 +1,14 @@
 "use strict";
 // The options of serve(): their defaults, and errors that name the option and what was expected.
 
+const { invalid, shown } = require("./errors.cjs");
 const { Routes } = require("./routes.cjs");
 const { tls } = require("./tls.cjs");
+const { hint } = require("./hints.cjs");
 
 const MAX_UINT32 = 0xffffffff;
 
-function wrong(name, expected, value) {
-  const given = typeof value === "string" ? JSON.stringify(value) : value === null ? "null" : String(value);
-  return new TypeError(`serve: ${name} must be ${expected}, not ${given}`);
-}
+const wrong = (name, expected, value) => invalid(`serve: ${name} must be ${expected}, not ${shown(value)}`);
 
 // What is null was not given: so does Bun have it.
 
@@ -17,7 +16,7 @@ function number(object, prefix, name, fallback, least, most) {
   const value = object[name] ?? undefined;
   if (value === undefined) return fallback;
   if (typeof value !== "number" || !(value >= least && value <= most)) {
-    throw wrong(prefix + name, `a number from ${least} to ${most}`, value);
+    throw wrong(prefix + name, most === Infinity ? `a number, ${least} or more` : `a number from ${least} to ${most}`, value);
   }
   return value;
 }
@@ -42,7 +41,8 @@ function handler(object, prefix, name) {
 
 function port(options) {
   const { TIDEWIRE_PORT, PORT } = process.env;
-  const value = options.port ?? TIDEWIRE_PORT ?? PORT ?? 3000;
+  // A variable of the environment that is empty was not given.
+  const value = [options.port, TIDEWIRE_PORT, PORT].find((port) => (port ?? "") !== "") ?? 3000;
   const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
   if (!Number.isInteger(number) || number < 0 || number > 65535) throw wrong("port", "a whole number from 0 to 65535", value);
   return number;
@@ -68,13 +68,21 @@ function compression(websocket) {
 }
 
 const HANDLERS = ["open", "message", "drain", "close", "ping", "pong", "error"];
+const LIMITS = [
+  ...["maxPayloadLength", "idleTimeout", "backpressureLimit", "maxFragments", "closeOnBackpressureLimit", "sendPings", "publishToSelf"],
+  "perMessageDeflate",
+];
+const NAMES = ["fetch", "websocket", "routes", "error", "port", "hostname", "unix", "tls", "reusePort", "idleTimeout", "maxRequestBodySize"];
 
 /** The handler object and its limits. */
 function webSocket(given) {
   const websocket = given ?? {};
   if (typeof websocket !== "object") throw wrong("websocket", "an object of handlers and limits", given);
   const prefix = "websocket.";
+  hint("websocket", websocket, [...HANDLERS, ...LIMITS]);
   return {
+    /** Without handlers a request cannot be upgraded: there would be nobody to hear of it. */
+    upgrades: (given ?? undefined) !== undefined,
     handlers: Object.fromEntries(HANDLERS.map((name) => [name, handler(websocket, prefix, name)])),
     socketLimits: {
       maxPayloadLength: size(websocket, prefix, "maxPayloadLength", 16 * 1024 * 1024),
@@ -105,9 +113,9 @@ function place(options) {
   const unix = options.unix ?? undefined;
   if (unix !== undefined && (typeof unix !== "string" || unix === "")) throw wrong("unix", "the path of a socket", unix);
   if (unix !== undefined && (options.port ?? options.hostname ?? undefined) !== undefined) {
-    throw new TypeError("serve: unix excludes port and hostname");
+    throw invalid("serve: unix excludes port and hostname");
   }
-  const hostname = options.hostname ?? "0.0.0.0";
+  const hostname = (options.hostname ?? "") === "" ? "0.0.0.0" : options.hostname;
   if (typeof hostname !== "string") throw wrong("hostname", "a string", hostname);
   return {
     unix,
@@ -139,7 +147,7 @@ function handlers(options, before) {
   const routes = options.routes === undefined && before.routes !== undefined ? before.routes : new Routes(options.routes);
   // With handlers of sockets alone, as the documentation of Bun writes it, every request gets 404.
   if (fetch === undefined && routes.isEmpty && options.websocket === undefined) {
-    throw new TypeError("serve: fetch must be a function (request, server), or routes an object: path -> Response or handler");
+    throw invalid("serve: fetch must be a function (request, server), or routes an object: path -> Response or handler");
   }
   return { fetch, routes, error: handler(options, "", "error") ?? before.error };
 }
@@ -147,6 +155,7 @@ function handlers(options, before) {
 /** The options of serve(). */
 function read(options) {
   object(options);
+  hint("serve", options, NAMES);
   return {
     ...handlers(options, {}),
     development: development(options, false),
@@ -163,7 +172,7 @@ function certificates(options, before) {
   if ((options.tls ?? undefined) === undefined) return before.tls;
   const given = tls(options.tls);
   if ((given === undefined) === (before.tls === undefined)) return given;
-  throw new TypeError(`serve: tls cannot be turned ${given === undefined ? "off" : "on"} by reload(): stop the server and serve anew`);
+  throw invalid(`serve: tls cannot be turned ${given === undefined ? "off" : "on"} by reload(): stop the server and serve anew`);
 }
 
 /** The options of reload(): what is not given stays as it is, and so does the place. */

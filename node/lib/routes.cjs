@@ -2,6 +2,7 @@
 // `routes`: which handler a path and a method have. A tree by segments, in which an exact segment goes before a parameter,
 // and that before a wildcard; what leads nowhere is tried again one step back.
 
+const { invalid } = require("./errors.cjs");
 const { decoded } = require("./percent.cjs");
 const { isResponse, StaticResponse } = require("./response.cjs");
 
@@ -11,7 +12,7 @@ const EXPECTED = `a Response, a function (request, server), false, or an object 
 const NO_HANDLER = null;
 
 function wrong(path, message) {
-  return Object.assign(new TypeError(`serve: routes[${JSON.stringify(path)}] ${message}`), { code: "ERR_INVALID_ARG_TYPE" });
+  return invalid(`serve: routes[${JSON.stringify(path)}] ${message}`);
 }
 
 /** A handler, and the name that errors give it. */

@@ -1,7 +1,9 @@
 "use strict";
 // serve(): a server of the engine, and the calls between it and the application.
 
+const { getSystemErrorName } = require("node:util");
 const native = require("./native.cjs");
+const { invalid, shown } = require("./errors.cjs");
 const { waits, later } = require("./blobs.cjs");
 const { payload, copied, received } = require("./data.cjs");
 const { read, reread, limits } = require("./options.cjs");
@@ -33,7 +35,7 @@ class Server {
   constructor(given) {
     const options = read(given);
     this.#options = options;
-    this.#number = native.create(
+    this.#number = listening(
       {
         fetch: (...args) => this.#fetch(...args),
         body: (number, piece) => bodyArrived(this.#number, number, piece),
@@ -120,10 +122,11 @@ class Server {
       if (request instanceof Request) return false;
       throw new TypeError("upgrade expects the request that fetch was given");
     }
-    if (options === null || typeof options !== "object") throw new TypeError("upgrade expects an object of options");
+    if (!this.#options.upgrades) throw invalid("upgrade: this server has no handlers for WebSockets; give serve a `websocket: { message(ws, data) {} }`");
+    if (typeof options !== "object") throw invalid(`upgrade expects an object of options {data, headers}, not ${shown(options)}`);
     // Getters may run code, and even upgrade the same request: they come first.
-    const { data } = options;
-    const headers = flatHeaders(options.headers);
+    const { data, headers: added } = options ?? {};
+    const headers = upgradeHeaders(added);
     const before = this.#data;
     this.#data = data;
     try {
@@ -264,6 +267,26 @@ for (const symbol of [Symbol.dispose, Symbol.asyncDispose]) {
         return this.stop(true);
       },
     });
+  }
+}
+
+/** What is added to the 101; what cannot be is said with the option's name. */
+function upgradeHeaders(given) {
+  try {
+    return flatHeaders(given);
+  } catch (cause) {
+    if (!(cause instanceof TypeError)) throw cause; // of a getter, say
+    throw Object.assign(invalid(`upgrade: headers must be a Headers, or what one can be made of: ${cause.message}`), { cause });
+  }
+}
+
+/** Creates a server. What the system refuses is told as Node.js itself tells it. */
+function listening(...what) {
+  try {
+    return native.create(...what);
+  } catch (error) {
+    if (/^\d+$/.test(error.code)) Object.assign(error, { errno: -error.code, code: getSystemErrorName(-error.code), syscall: "listen" });
+    throw error;
   }
 }
 

@@ -1,17 +1,24 @@
 "use strict";
 // The option `tls`: certificates and keys in the forms that Bun takes, and what clients must show.
 
+const { invalid } = require("./errors.cjs");
+
 const FILES = ["keyFile", "certFile", "caFile", "dhParamsFile"];
 
 const kind = (value) => (value === null ? "null" : (value?.constructor?.name ?? typeof value));
 
 /** PEM or DER, as bytes. */
 function source(value, name) {
-  if (typeof value === "string") return Buffer.from(value);
+  if (typeof value === "string") {
+    if (!value.includes("-----BEGIN")) {
+      throw invalid(`${name} is no PEM (there is no "-----BEGIN" in it): give what is in the file, as fs.readFileSync(path) reads it, not its path`);
+    }
+    return Buffer.from(value);
+  }
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   if (value instanceof ArrayBuffer) return new Uint8Array(value);
   const file = value instanceof Blob ? ": there is no file object of Bun's on Node.js; read it with fs.readFileSync" : "";
-  throw new TypeError(`${name} must be PEM or DER (a string, Buffer or Uint8Array), or an array of these, not ${kind(value)}${file}`);
+  throw invalid(`${name} must be PEM or DER (a string, Buffer or Uint8Array), or an array of these, not ${kind(value)}${file}`);
 }
 
 /** Those of one option; `prefix` goes before its name in errors. */
@@ -22,7 +29,7 @@ function sources(given, prefix, name) {
 
 function string(given, prefix, name) {
   const value = given[name] ?? undefined;
-  if (value !== undefined && typeof value !== "string") throw new TypeError(`${prefix}${name} must be a string, not ${kind(value)}`);
+  if (value !== undefined && typeof value !== "string") throw invalid(`${prefix}${name} must be a string, not ${kind(value)}`);
   return value || undefined;
 }
 
@@ -31,21 +38,21 @@ const lines = (list) => Buffer.concat(list.flatMap((part) => [part, Buffer.from(
 /** The certificates of one entry, each with its key. */
 function certificates(given, prefix) {
   if (given === null || typeof given !== "object") {
-    throw new TypeError(`${prefix.slice(0, -1)} must be an object {key, cert, ...}, not ${kind(given)}`);
+    throw invalid(`${prefix.slice(0, -1)} must be an object {key, cert, ...}, not ${kind(given)}`);
   }
   for (const name of FILES) {
     if (given[name] !== undefined) {
-      throw new TypeError(`${prefix}${name} is not supported: give what is in the file as ${(prefix + name).replace(/^\w+: |File$/g, "")}`);
+      throw invalid(`${prefix}${name} is not supported: give what is in the file as ${(prefix + name).replace(/^\w+: |File$/g, "")}`);
     }
   }
   const [certs, keys] = [sources(given, prefix, "cert"), sources(given, prefix, "key")];
   for (const [name, list] of [["cert", certs], ["key", keys]]) {
-    if (list.length === 0) throw new TypeError(`${prefix}${name} is missing: a server needs a certificate and its key`);
+    if (list.length === 0) throw invalid(`${prefix}${name} is missing: a server needs a certificate and its key`);
   }
   // One key: the certificates are its chain. Several: each has one.
   const chains = keys.length === 1 ? [certs.length === 1 ? certs[0] : lines(certs)] : certs;
   if (chains.length !== keys.length) {
-    throw new TypeError(`${prefix}key has ${keys.length} entries and cert ${certs.length}: each key needs its certificate`);
+    throw invalid(`${prefix}key has ${keys.length} entries and cert ${certs.length}: each key needs its certificate`);
   }
   const passphrase = string(given, prefix, "passphrase");
   const serverName = string(given, prefix, "serverName");
@@ -58,8 +65,8 @@ function common(entries, prefixes, name, fallback) {
   entries.forEach((given, place) => {
     const value = given[name] ?? undefined;
     if (value === undefined) return;
-    if (typeof value !== "boolean") throw new TypeError(`${prefixes[place]}${name} must be true or false, not ${kind(value)}`);
-    if (found !== undefined && found !== value) throw new TypeError(`${prefixes[place]}${name} must be the same in all entries of tls`);
+    if (typeof value !== "boolean") throw invalid(`${prefixes[place]}${name} must be true or false, not ${kind(value)}`);
+    if (found !== undefined && found !== value) throw invalid(`${prefixes[place]}${name} must be the same in all entries of tls`);
     found = value;
   });
   return found ?? fallback;
@@ -77,7 +84,7 @@ function tls(value) {
     rejectUnauthorized: common(entries, prefixes, "rejectUnauthorized", true),
   };
   if (result.requestCert && result.rejectUnauthorized && result.ca.length === 0) {
-    throw new TypeError("serve: tls.requestCert with tls.rejectUnauthorized needs tls.ca, because without one every client would be refused");
+    throw invalid("serve: tls.requestCert with tls.rejectUnauthorized needs tls.ca, because without one every client would be refused");
   }
   return result;
 }

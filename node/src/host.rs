@@ -16,6 +16,20 @@ use crate::napi::Env;
 use crate::options;
 use crate::seats::Seat;
 
+/// Why a server cannot be opened.
+pub enum Refused {
+    /// An option is no good.
+    Option(String),
+    /// The system refuses, with its number where it has one.
+    System(String, Option<i32>),
+}
+
+impl From<String> for Refused {
+    fn from(why: String) -> Self {
+        Self::System(why, None)
+    }
+}
+
 fn poller() -> Result<Readiness, String> {
     Readiness::new().map_err(|error| format!("the system gives no poller: {error}"))
 }
@@ -57,12 +71,15 @@ impl Host {
         options: Options,
         tls: Option<&Tls>,
         application: Rc<JsApplication>,
-    ) -> Result<Rc<Self>, String> {
+    ) -> Result<Rc<Self>, Refused> {
         let mut io = poller()?;
         let waker = io.waker();
-        let refused = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => format!("Failed to start server. Is {endpoint} in use?"),
-            _ => format!("cannot listen on {endpoint}: {error}"),
+        let refused = |error: std::io::Error| {
+            let why = match error.kind() {
+                std::io::ErrorKind::AddrInUse => format!("Failed to start server. Is {endpoint} in use?"),
+                _ => format!("cannot listen on {endpoint}: {error}"),
+            };
+            Refused::System(why, error.raw_os_error())
         };
         // First, because only now a port that was left open is known, and with it who else is there.
         let listening = io.listen(endpoint, listen).map_err(refused)?;
@@ -73,14 +90,14 @@ impl Host {
         };
         let Some(membership) = membership else {
             io.close(listening.socket);
-            return Err(format!("cannot share {local}: at most {} servers of a process may", Group::MAX_WORKERS));
+            return Err(format!("cannot share {local}: at most {} servers of a process may", Group::MAX_WORKERS).into());
         };
         let mut worker = Worker::new(Box::new(io), &membership.group, membership.place, options, application.clone());
         worker.add_listener(listening, false).map_err(refused)?;
         if let Some(tls) = tls {
-            worker.secure(tls).map_err(|error| options::tls_error(&error))?;
+            worker.secure(tls).map_err(|error| Refused::Option(options::tls_error(&error)))?;
         }
-        Self::start(env, worker, waker, membership, application, Some(local))
+        Self::start(env, worker, waker, membership, application, Some(local)).map_err(Refused::from)
     }
 
     /// Puts a worker on the loop.

@@ -162,13 +162,20 @@ impl Env {
 
     /// Throws an error of a standard class into the JavaScript that called us.
     pub fn throw(self, class: &str, message: &str) {
-        let Ok(message) = std::ffi::CString::new(message.replace('\0', " ")) else { return };
-        // SAFETY: the message is a C string that lives through the call; no code is given.
+        self.throw_code(class, message, None);
+    }
+
+    /// As [`Env::throw`], with a `code`.
+    pub fn throw_code(self, class: &str, message: &str, code: Option<&str>) {
+        let text = |text: &str| std::ffi::CString::new(text.replace('\0', " "));
+        let (Ok(message), Ok(code)) = (text(message), code.map(text).transpose()) else { return };
+        let code = code.as_ref().map_or(ptr::null(), |code| code.as_ptr());
+        // SAFETY: both are C strings that live through the call, or there is no code.
         unsafe {
             match class {
-                "TypeError" => sys::napi_throw_type_error(self.0, ptr::null(), message.as_ptr()),
-                "RangeError" => sys::napi_throw_range_error(self.0, ptr::null(), message.as_ptr()),
-                _ => sys::napi_throw_error(self.0, ptr::null(), message.as_ptr()),
+                "TypeError" => sys::napi_throw_type_error(self.0, code, message.as_ptr()),
+                "RangeError" => sys::napi_throw_range_error(self.0, code, message.as_ptr()),
+                _ => sys::napi_throw_error(self.0, code, message.as_ptr()),
             }
         };
     }

@@ -7,7 +7,8 @@ const { serve } = require("tidewire");
 const { connect, take, until } = require("./kit.cjs");
 
 function site(t, options) {
-  const server = serve({ port: 0, fetch: (req, server) => (server.upgrade(req) ? undefined : new Response("old")), ...options });
+  const fetch = (req, server) => (server.upgrade(req) ? undefined : new Response("old"));
+  const server = serve({ port: 0, fetch, websocket: {}, ...options });
   t.after(() => server.stop(true));
   return server;
 }

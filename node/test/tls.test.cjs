@@ -165,8 +165,9 @@ test("what is wrong is named", () => {
     [[{ key }], /serve: tls\[0\]\.cert is missing/],
     [{ cert, key: new Blob([key]) }, /serve: tls\.key must be PEM or DER .* no file object of Bun's on Node\.js; read it with fs\.readFileSync/],
     [{ cert, keyFile: "x.pem" }, /serve: tls\.keyFile is not supported: give what is in the file as tls\.key/],
-    [{ cert, key: "no key" }, /serve: tls\.key \(6 bytes/],
-    [{ cert: "no certificate", key }, /serve: tls\.cert \(14 bytes/],
+    [{ cert, key: Buffer.from("no key") }, /serve: tls\.key \(6 bytes/],
+    [{ cert: Buffer.from("no certificate"), key }, /serve: tls\.cert \(14 bytes/],
+    [{ cert: "./cert.pem", key }, /serve: tls\.cert is no PEM .*give what is in the file, as fs\.readFileSync\(path\) reads it, not its path/],
     [{ cert, key, passphrase: 5 }, /serve: tls\.passphrase must be a string, not Number/],
     [{ cert, key, serverName: "not a name" }, /serve: tls\.serverName: "not a name" is no DNS name/],
     [{ cert, key, requestCert: true }, /tls\.requestCert with tls\.rejectUnauthorized needs tls\.ca/],
@@ -177,7 +178,7 @@ test("what is wrong is named", () => {
     [{ cert, key: certificate(["localhost"], { passphrase: "right" }).key, passphrase: "wrong" }, /serve: tls\.passphrase/],
   ];
   for (const [options, message] of cases) {
-    assert.throws(() => serve({ port: 0, fetch() {}, tls: options }), message);
+    assert.throws(() => serve({ port: 0, fetch() {}, tls: options }), { name: "TypeError", code: "ERR_INVALID_ARG_TYPE", message });
   }
   for (const nothing of [undefined, null, false, []]) {
     const server = serve({ port: 0, fetch() {}, tls: nothing });

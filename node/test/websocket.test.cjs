@@ -127,8 +127,8 @@ test("34: headers that cannot be sent throw; the handshake's own are not to be r
 test("options that are not what they must be are named", () => {
   assert.throws(() => new WebSocket(NOWHERE, { tls: 5 }), /WebSocket: tls must be an object/);
   assert.throws(() => new WebSocket(NOWHERE, { tls: { ca: 5 } }), /WebSocket: tls\.ca must be PEM or DER/);
-  assert.throws(() => new WebSocket(NOWHERE, { tls: { ca: "nothing" } }), /WebSocket: tls\.ca/);
-  assert.throws(() => new WebSocket(NOWHERE, { tls: { cert: "x" } }), /tls\.cert and tls\.key belong together/);
+  assert.throws(() => new WebSocket(NOWHERE, { tls: { ca: "nothing" } }), /WebSocket: tls\.ca is no PEM/);
+  assert.throws(() => new WebSocket(NOWHERE, { tls: { cert: "-----BEGIN x" } }), /tls\.cert and tls\.key belong together/);
   assert.throws(() => new WebSocket(NOWHERE, { proxy: "nonsense" }), /proxy must be the URL of a proxy/);
   assert.throws(() => new WebSocket(NOWHERE, { proxy: "ftp://a" }), /scheme of proxy must be http or https/);
   assert.throws(() => new WebSocket(NOWHERE, { headers: 5 }), /headers must be an object/);

@@ -8,7 +8,7 @@ use tidewire::sys::{Endpoint, ListenOptions};
 
 use super::{Addon, host, status, text, with_data};
 use crate::application::{Callbacks, JsApplication};
-use crate::host::Host;
+use crate::host::{Host, Refused};
 use crate::napi::{Callback, Env, Value};
 use crate::native;
 use crate::options;
@@ -47,8 +47,10 @@ native!(
         let application = JsApplication::new(env, callbacks, addon.seats.clone(), addon.replies.get()?.clone());
         match Host::open(env, &endpoint, &listen, options, tls.as_ref(), application) {
             Ok(host) => Some(env.uint(addon.keep(host))),
-            Err(why) => {
-                env.throw("Error", &why);
+            Err(Refused::Option(why)) => thrown(env, Err(why)),
+            Err(Refused::System(why, errno)) => {
+                // The number; its name is JavaScript's to find.
+                env.throw_code("Error", &why, errno.map(|errno| errno.to_string()).as_deref());
                 None
             }
         }
@@ -57,7 +59,7 @@ native!(
 
 /// A wrong option, as JavaScript's error.
 fn thrown<T>(env: Env, result: Result<T, String>) -> Option<T> {
-    result.map_err(|why| env.throw("TypeError", &why)).ok()
+    result.map_err(|why| env.throw_code("TypeError", &why, Some("ERR_INVALID_ARG_TYPE"))).ok()
 }
 
 /// Where to listen.

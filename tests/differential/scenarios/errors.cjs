@@ -43,7 +43,26 @@ const failing = (fetch, error) => ({
   },
 });
 
+/** An upgrade with these options, by a server that has handlers for WebSockets, or not. */
+const upgrading = (options, more = { websocket: {} }) => ({
+  serve: ({ attempt, note }) => ({
+    ...more,
+    fetch(req, server) {
+      const result = attempt(() => server.upgrade(req, ...options));
+      note(result);
+      return result === true ? undefined : new Response("not upgraded", { status: 400 });
+    },
+  }),
+  drive: ({ open }) => open(),
+});
+
 module.exports = {
+  "without handlers a request is not upgraded": upgrading([], {}),
+  "with handlers that are null neither": upgrading([], { websocket: null }),
+  "an upgrade with null": upgrading([null]),
+  "an upgrade with options that are no object": upgrading(["x"]),
+  "an upgrade with headers that are none": upgrading([{ headers: "x" }]),
+  "an upgrade with headers that are null": upgrading([{ headers: null }]),
   "open throws": throwing("open", [], { noted: "uncaught", until: "end" }),
   "message throws": throwing("message", [text("1"), text("2")], {
     async drive({ open, program }) {
