@@ -54,7 +54,7 @@ pub fn target_figure(figure: Figure, limit: super::rows::Limit, spread: Spread) 
 
 /// A ratio with its ends.
 pub fn ratio(spread: Spread) -> String {
-    format!("{:.2} ({:.2} to {:.2})", spread.median, spread.least, spread.most)
+    format!("{:.3} ({:.2} to {:.2})", spread.median, spread.least, spread.most)
 }
 
 fn section(row: &Row, measured: &Measured) -> String {
@@ -111,9 +111,9 @@ mod tests {
         let page = markdown(&results);
         for line in [
             "- Machine: a machine\n- Versions: ws (1.2.3)\n",
-            "| echo, 20 B on 32 connections | tidewire at most 1.05 x bare | 1.02 (1.00 to 1.05) | met |",
+            "| echo, 20 B on 32 connections | tidewire at most 1.05 x bare | 1.025 (1.00 to 1.05) | met |",
             "## Echo, 20 B on 32 connections\n\n![echo, 20 B on 32 connections](plots/echo-32.svg)",
-            "| bare | 4.00 | - |\n| **tidewire** | 4.10 | 1.02 (1.00 to 1.05) |\n| ws | 41.00 | 10.25 (10.00 to 10.50) |",
+            "| bare | 4.00 | - |\n| **tidewire** | 4.10 | 1.025 (1.00 to 1.05) |\n| ws | 41.00 | 10.250 (10.00 to 10.50) |",
             "3 rounds on 2026-01-02, tidewire at abc. Without bun: it has <gone>. In 3 of 9 measurements",
         ] {
             assert!(page.contains(line), "{line}\nis missing in\n{page}");
