@@ -25,13 +25,26 @@ function peerGone(server, number, left) {
   if (left) LazyRequest.abort(request);
 }
 
+/** Targets that are in a URL what they are on the wire, behind a host that is. */
+const isPlain = (target) => target.startsWith("/") && !/[^A-Za-z0-9_~!$&()*+,;=:@/?.-]|\/\./.test(target);
+
+/** The names and values of headers. */
+function* pairs(block) {
+  for (const line of block.split("\n")) {
+    const end = line.indexOf(":");
+    if (end > 0) yield [line.slice(0, end), line.slice(end + 1)];
+  }
+}
+
 class LazyRequest {
   #server;
   #number;
   #method;
   #target;
-  #flat;
+  #block;
   #hasBody;
+  #address;
+  #port;
   #headers;
   #url;
   #real;
@@ -41,14 +54,16 @@ class LazyRequest {
   #upgraded = false;
   #answered = false;
 
-  /** `server` knows the server's `number`, `authority` and `protocol`; `flat` are the names and values of the headers. */
-  constructor(server, number, method, target, flat, hasBody) {
+  /** `server` knows the server's `number`, `authority` and `protocol`; `block` are the headers, a line `\nname:value` for each. */
+  constructor(server, number, method, target, block, hasBody, address, port) {
     this.#server = server;
     this.#number = number;
     this.#method = method;
     this.#target = target;
-    this.#flat = flat;
+    this.#block = block;
     this.#hasBody = hasBody && method !== "GET" && method !== "HEAD";
+    this.#address = address;
+    this.#port = port;
   }
 
   static is(value) {
@@ -61,6 +76,13 @@ class LazyRequest {
 
   static server(request) {
     return request.#server.number;
+  }
+
+  /** Where it came from. */
+  static origin(request) {
+    if (!LazyRequest.is(request) || request.#address === undefined) return null;
+    const [address, port] = [request.#address, request.#port];
+    return { address, port, family: address.includes(":") ? "IPv6" : "IPv4" };
   }
 
   /** What the runtime may have in its hands: the real one behind a lazy one, with the headers as they are now. */
@@ -107,24 +129,26 @@ class LazyRequest {
   get headers() {
     if (this.#headers === undefined) {
       this.#headers = new Headers();
-      for (let i = 0; i < this.#flat.length; i += 2) this.#headers.append(this.#flat[i], this.#flat[i + 1]);
+      for (const [name, value] of pairs(this.#block)) this.#headers.append(name, value);
     }
     return this.#headers;
   }
 
-  /** A header's value without making Headers. Names are lower case. */
-  #header(name) {
-    if (this.#headers !== undefined) return this.#headers.get(name);
-    const at = this.#flat.indexOf(name);
-    return at % 2 === 0 ? this.#flat[at + 1] : this.headers.get(name);
+  /** The Host field, without making Headers. */
+  #host() {
+    if (this.#headers !== undefined) return this.#headers.get("host");
+    const at = this.#block.indexOf("\nhost:") + 6;
+    if (at < 6) return "";
+    const end = this.#block.indexOf("\n", at);
+    return this.#block.slice(at, end < 0 ? undefined : end);
   }
 
   get url() {
     if (this.#url === undefined) {
       const { protocol, authority } = this.#server;
-      const host = this.#header("host") || authority;
+      const host = this.#host() || authority;
       const url = absolute(this.#target, `${protocol}://${host}`);
-      this.#url = normal(url);
+      this.#url = host === this.#server.host && isPlain(this.#target) ? url : normal(url, host, this.#server);
     }
     return this.#url;
   }
@@ -185,12 +209,17 @@ class LazyRequest {
   }
 }
 
-/** As the platform writes it, dots resolved and strange characters encoded; as it came when it is no URL. */
-function normal(url) {
+/**
+ * As the platform writes it, dots resolved and strange characters encoded; as it came when it is no URL. A host that stays as it is
+ * is kept: of plain targets behind it, no URL needs to be made.
+ */
+function normal(given, host, server) {
   try {
-    return new URL(url).href;
+    const url = new URL(given);
+    if (url.host === host) server.host = host;
+    return url.href;
   } catch {
-    return url;
+    return given;
   }
 }
 

@@ -20,11 +20,14 @@ const PATIENCE = 10;
 
 /** Open sockets, of all servers, by the numbers that the addon gives them. */
 const sockets = [];
+let lastAddress;
 
 class Server {
   #options;
   #number;
   #port;
+  /** What its requests know of it. */
+  #origin;
   /** What the upgrade that is under way attaches. */
   #data;
   #stopped;
@@ -37,7 +40,10 @@ class Server {
     this.#options = options;
     this.#number = listening(
       {
-        fetch: (...args) => this.#fetch(...args),
+        fetch: (number, method, target, headers, address, port, hasBody) => {
+          const request = new LazyRequest(this.#origin, number, method, target, headers, hasBody, address, port);
+          new Exchange(this, this.#options, this.#number, number, request).begin(method, target);
+        },
         body: (number, piece) => bodyArrived(this.#number, number, piece),
         room: (number, room) => bodyTaken(this.#number, number, room),
         gone: (number, left) => peerGone(this.#number, number, left),
@@ -57,6 +63,7 @@ class Server {
       options.tls,
     );
     this.#port = native.port(this.#number);
+    this.#origin = { number: this.#number, authority: this.#authority(), protocol: this.protocol, host: undefined };
     this.#stopped = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -156,7 +163,7 @@ class Server {
 
   requestIP(request) {
     if (!(request instanceof Request)) throw new TypeError("requestIP expects the request that fetch was given");
-    return addresses.get(request) ?? null;
+    return LazyRequest.origin(request);
   }
 
   stop(force = false) {
@@ -188,15 +195,10 @@ class Server {
     this.#resolve();
   }
 
-  #fetch(number, method, target, headers, address, port, hasBody) {
-    const origin = { number: this.#number, authority: this.#authority(), protocol: this.protocol };
-    const request = new LazyRequest(origin, number, method, target, headers, hasBody);
-    if (address !== undefined) addresses.set(request, { address, port, family: address.includes(":") ? "IPv6" : "IPv4" });
-    new Exchange(this, this.#options, this.#number, number, request).begin(method, target);
-  }
-
   #open(seat, address) {
-    const ws = new ServerWebSocket(seat, address, this.#data);
+    // Of many sockets behind one address, all have the one string.
+    if (address !== lastAddress) lastAddress = address;
+    const ws = new ServerWebSocket(seat, lastAddress, this.#data);
     sockets[seat] = ws;
     this.#call("open", ws);
   }
@@ -289,9 +291,6 @@ function listening(...what) {
     throw error;
   }
 }
-
-/** Where requests came from. */
-const addresses = new WeakMap();
 
 function serve(options) {
   return new Server(options);

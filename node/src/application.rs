@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
+use http::HeaderMap;
 use http::request::Parts;
 use tidewire::engine::{Application, ConnectError, LocalSocket, LocalWorker, Run};
 use tidewire::http::{RequestBody, Responder};
@@ -283,13 +284,12 @@ impl Application for JsApplication {
             |callbacks| callbacks.fetch.as_ref(),
             |env| {
                 // What JavaScript sees is taken before the request is put where JavaScript can answer it.
-                let headers = parts.headers.iter().flat_map(|(name, value)| [name.as_str().to_owned(), latin1(value.as_bytes())]);
-                let headers: Vec<String> = headers.collect();
+                let headers = block(&parts.headers);
                 let arguments = [
                     env.uint(number),
                     env.string(parts.method.as_str()),
                     env.string(&parts.uri.to_string()),
-                    env.strings(headers.iter().map(String::as_str)),
+                    env.latin1(&headers),
                     peer.map_or_else(|| env.undefined(), |peer| env.string(&peer.ip().to_string())),
                     env.uint(peer.map_or(0, |peer| u32::from(peer.port()))),
                     env.boolean(has_body),
@@ -389,7 +389,15 @@ fn protocol_error(code: u16) -> &'static str {
     }
 }
 
-/// A header's bytes, as the Fetch standard reads them: one character for each byte.
-fn latin1(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| char::from(*byte)).collect()
+/// Headers in one string, which costs JavaScript less than many: a line for each, with its name, a colon and its value, behind the
+/// character that ends the one before. A value's bytes are one character each, as the Fetch standard reads them.
+fn block(headers: &HeaderMap) -> Vec<u8> {
+    let mut block = Vec::with_capacity(headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 2).sum());
+    for (name, value) in headers {
+        block.push(b'\n');
+        block.extend_from_slice(name.as_str().as_bytes());
+        block.push(b':');
+        block.extend_from_slice(value.as_bytes());
+    }
+    block
 }

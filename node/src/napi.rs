@@ -99,6 +99,14 @@ impl Env {
         Value(value)
     }
 
+    /// A string whose characters are these bytes.
+    pub fn latin1(self, bytes: &[u8]) -> Value {
+        let mut value = ptr::null_mut();
+        // SAFETY: the pointer and the length are those of `bytes`.
+        unsafe { sys::napi_create_string_latin1(self.0, bytes.as_ptr().cast(), bytes.len() as isize, &raw mut value) };
+        Value(value)
+    }
+
     /// A number.
     pub fn number(self, number: f64) -> Value {
         let mut value = ptr::null_mut();

@@ -50,6 +50,24 @@ test("the url has the host of the Host field, also beside an absolute target, an
   assert.match(await seen(t, url, "GET /z HTTP/1.0\n\n"), /^http:\/\/localhost:\d+\/z$/);
 });
 
+test("the url is as the platform writes it, for a host that is known as for a new one", async (t) => {
+  const urls = [];
+  const server = site(t, (req) => {
+    urls.push(req.url);
+    return new Response();
+  });
+  const targets = ["/", "/plain", "/a//b?c=d&e", "/a/../b", "/./a", "/a/%2e%2E/b", "/%41", "/a?x=/../y", "/q?it's", "/a|b", "/a\\b", "/.well-known/x"];
+  const hosts = ["h.test", "h.test:3000", "H.test", "h.test:80", "127.1:9", "[::1]:9", "u@h.test"];
+  const expected = [];
+  for (const host of hosts) {
+    for (const target of [...targets, ...targets]) {
+      await ask(server, `GET ${target} HTTP/1.1\nHost: ${host}\nConnection: close\n\n`);
+      expected.push(new URL(`http://${host}${target}`).href);
+    }
+  }
+  assert.deepStrictEqual(urls, expected);
+});
+
 test("what is rarely asked for is there too, as in a Request of the platform", async (t) => {
   const names = ["cache", "credentials", "destination", "integrity", "keepalive", "mode", "redirect", "referrerPolicy", "duplex"];
   const look = (req) => [names.map((name) => req[name]), Object.prototype.toString.call(req), req.constructor === Request];

@@ -61,14 +61,15 @@ fn ticks(stat: &str) -> io::Result<u64> {
     if times.len() == 2 { Ok(times.iter().sum()) } else { Err(unreadable(stat)) }
 }
 
-/// Resident memory of a process in bytes.
+/// Resident memory of a process in bytes, without what is mapped from files: pages of a program that it comes to for the first time
+/// are not what a connection takes.
 ///
 /// # Errors
 /// When the process is gone, or its memory is not ours to look at.
 pub fn resident_bytes(pid: u32) -> io::Result<u64> {
     // The counter behind `VmRSS` is kept per core and lags; the roll-up is counted when it is read.
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
+    let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:"));
     let kilobytes: Option<u64> = line.and_then(|line| line.split_whitespace().next()).and_then(|field| field.parse().ok());
     kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| unreadable(&text))
 }
