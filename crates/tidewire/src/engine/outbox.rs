@@ -68,6 +68,18 @@ impl Outbox {
         }
     }
 
+    /// All that waits, where that is one piece: after one message, or after publishes that follow each other.
+    #[inline]
+    pub fn whole<'a>(&'a self, log: &'a TurnLog) -> Option<&'a [u8]> {
+        match self.segments.front() {
+            Some(segment) if self.segments.len() == 1 => Some(match *segment {
+                Segment::Own(_) => &self.own[self.own_sent..],
+                Segment::Log(range) => log.bytes(range),
+            }),
+            _ => None,
+        }
+    }
+
     /// The next bytes to send, in order, at most [`MAX_SLICES`] pieces; says how many pieces there are.
     pub fn slices<'a>(&'a self, log: &'a TurnLog, out: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
         let mut own = &self.own[self.own_sent..];
@@ -87,7 +99,16 @@ impl Outbox {
     }
 
     /// The first `sent` bytes are with the kernel.
-    pub fn advance(&mut self, mut sent: usize, log: &mut TurnLog) {
+    #[inline]
+    pub fn advance(&mut self, sent: usize, log: &mut TurnLog) {
+        if sent == self.queued {
+            self.forget(log);
+        } else {
+            self.advance_within(sent, log);
+        }
+    }
+
+    fn advance_within(&mut self, mut sent: usize, log: &mut TurnLog) {
         self.queued -= sent;
         while sent > 0 {
             let Some(first) = self.segments.front_mut() else { break };
@@ -128,7 +149,15 @@ impl Outbox {
 
     /// Drops everything that waits.
     pub fn clear(&mut self, log: &mut TurnLog) {
-        for segment in self.segments.drain(..) {
+        self.forget(log);
+        self.pong = None;
+        self.until = None;
+    }
+
+    /// Lets go of what waits: it is sent, or dropped.
+    #[inline]
+    fn forget(&mut self, log: &mut TurnLog) {
+        while let Some(segment) = self.segments.pop_front() {
             if let Segment::Log(range) = segment {
                 log.release(range.chunk);
             }
@@ -136,8 +165,6 @@ impl Outbox {
         self.own.clear();
         self.own_sent = 0;
         self.queued = 0;
-        self.pong = None;
-        self.until = None;
     }
 }
 
@@ -206,6 +233,23 @@ mod tests {
             assert_eq!(drain(&mut outbox, &mut log, step), b"one two three four five");
             assert!(outbox.segments.is_empty());
         }
+    }
+
+    #[test]
+    fn one_piece_is_whole_and_what_is_left_of_it_as_well() {
+        let (mut outbox, mut log) = (Outbox::default(), TurnLog::default());
+        assert_eq!(outbox.whole(&log), None);
+        outbox.write(|out| out.extend_from_slice(b"own bytes"));
+        assert_eq!(outbox.whole(&log), Some(&b"own bytes"[..]));
+        outbox.advance(4, &mut log);
+        assert_eq!(outbox.whole(&log), Some(&b"bytes"[..]));
+        let range = log.append(6, |out| out.extend_from_slice(b"public"));
+        outbox.refer(range, &mut log);
+        assert_eq!(outbox.whole(&log), None, "two pieces");
+        outbox.advance(7, &mut log);
+        assert_eq!(outbox.whole(&log), Some(&b"blic"[..]));
+        outbox.advance(4, &mut log);
+        assert_eq!((outbox.queued(), outbox.whole(&log)), (0, None));
     }
 
     #[test]

@@ -237,10 +237,18 @@ impl Outgoing {
             return;
         }
         while let Some(outbox) = connection.outbox.as_deref().filter(|outbox| outbox.queued() > 0) {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = outbox.slices(&self.log, &mut slices);
-            let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-            let slices = &slices[..count];
+            let (one, mut many);
+            let (slices, offered) = match outbox.whole(&self.log) {
+                Some(piece) => {
+                    one = [IoSlice::new(piece)];
+                    (&one[..], piece.len())
+                }
+                None => {
+                    many = [IoSlice::new(&[]); MAX_SLICES];
+                    let count = outbox.slices(&self.log, &mut many);
+                    (&many[..count], many[..count].iter().map(|slice| slice.len()).sum())
+                }
+            };
             let last = offered == outbox.queued() && outbox.pong.is_none() && connection.ends_with_outbox();
             match transport::send(&mut *self.io, &mut self.scratch, &connection.socket, &mut connection.tls, slices, last) {
                 Ok(sent) => {
