@@ -66,6 +66,24 @@ PlatformResponse.json = {
   },
 }.json;
 
+// Bun has relative ones too, which the platform refuses for want of a base. Clients resolve them (RFC 9110, section 10.2.2).
+const { redirect } = PlatformResponse;
+PlatformResponse.redirect = {
+  redirect(url, status = 302) {
+    if (typeof url !== "string" || isAbsolute(url)) return redirect.apply(PlatformResponse, arguments);
+    const { status: checked } = redirect.call(PlatformResponse, "http://localhost/", status);
+    return new globalThis.Response(null, { status: checked, headers: { location: url } });
+  },
+}.redirect;
+
+function isAbsolute(url) {
+  try {
+    return new URL(url) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 const { clone } = PlatformResponse.prototype;
 PlatformResponse.prototype.clone = {
   clone() {

@@ -81,3 +81,16 @@ test("Response.json is the platform's, but for the way that it goes", async (t) 
   const { headers, body } = await answer(t, () => Response.json({ a: "é".repeat(100_000) }));
   assert.deepStrictEqual([headers.get("content-length"), headers.get("content-type")], [String(body.length), "application/json"]);
 });
+
+test("Response.redirect takes relative addresses too, as in Bun; others are the platform's", () => {
+  const { value } = Object.getOwnPropertyDescriptor(Response, "redirect");
+  assert.deepStrictEqual([value.name, value.length], ["redirect", 1]);
+  const location = (...given) => [Response.redirect(...given)].map(({ status, headers }) => [status, headers.get("location")])[0];
+  assert.deepStrictEqual(location("/there"), [302, "/there"]);
+  assert.deepStrictEqual(location("there", 307), [307, "there"]);
+  assert.deepStrictEqual(location("http://a.test", 301), [301, "http://a.test/"]);
+  assert.deepStrictEqual(location(new URL("http://a.test/x")), [302, "http://a.test/x"]);
+  assert.throws(() => Response.redirect("/there", 200), RangeError);
+  assert.throws(() => Response.redirect("/there\r\nx: y"), TypeError);
+  assert.throws(() => Response.redirect(), TypeError);
+});

@@ -62,6 +62,14 @@ module.exports = {
     ],
   },
   "a redirect": asking(() => Response.redirect("http://example.test/there", 307), ...get),
+  "relative redirects": asking(
+    (req) => Response.redirect(decodeURIComponent(new URL(req.url).search.slice(1)), 303),
+    ...["/there", "there?a=b#c", "../up", "//other.test/x", "?only=this"].map((url) => ["GET", `/?${encodeURIComponent(url)}`]),
+  ),
+  "a redirect with a status that is none": asking((req, server, { attempt, note }) => {
+    for (const status of [200, 304, 99, 600]) note(attempt(() => Response.redirect("/there", status)) instanceof RangeError);
+    return new Response("x");
+  }, ...get),
   "headers": asking(
     () => new Response("x", { headers: { "X-One": "1", "Content-Type": "text/html", "Cache-Control": "no-store" } }),
     ...get,
