@@ -279,9 +279,24 @@ fn the_doctor_finds_what_is_wrong_and_says_so_in_its_exit_code() {
     assert!(!content);
     assert!(lines.iter().any(|line| line.starts_with("problem descriptors 256")), "{lines:#?}");
 
+    let mut wrong = command(&["doctor"]);
+    wrong.env("TIDEWIRE_IO", "poll");
+    let (lines, content) = doctor(wrong);
+    assert!(!content);
+    let expected = "problem I/O TIDEWIRE_IO is \"poll\"; it may be auto, readiness or uring";
+    assert!(lines.iter().any(|line| line == expected), "{lines:#?}");
+
     let mut lost = command(&["doctor"]);
     lost.env("SSL_CERT_FILE", "/nowhere.pem");
     let (lines, content) = doctor(lost);
     assert!(!content);
     assert!(lines.iter().any(|line| line.starts_with("problem authorities SSL_CERT_FILE")), "{lines:#?}");
+}
+
+#[test]
+fn a_way_to_the_kernel_that_does_not_exist_is_a_clear_error() {
+    let output = command(&["echo", "--host", "127.0.0.1", "--port", "0"]).env("TIDEWIRE_IO", "fast").output().unwrap();
+    assert!(!output.status.success());
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("TIDEWIRE_IO is \"fast\"; it may be auto, readiness or uring"), "{error}");
 }

@@ -88,6 +88,18 @@ pub trait Io {
     /// As `sendmsg(2)`. It never raises SIGPIPE.
     fn send(&mut self, socket: &Socket, bytes: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// Sends to several sockets, once to each and as [`Io::send`] would, and notes what came of it.
+    fn send_each(&mut self, sends: &mut [Sending<'_>]) {
+        for sending in sends {
+            sending.sent = self.send(sending.socket, sending.bytes);
+        }
+    }
+
+    /// Whether [`Io::send_each`] is cheaper than one send after the other.
+    fn gathers_sends(&self) -> bool {
+        false
+    }
+
     /// Ends the outgoing direction: what was sent still arrives, then the end of the stream.
     fn shutdown(&mut self, socket: &Socket);
 
@@ -133,8 +145,27 @@ impl Socket {
     }
 }
 
+/// What one socket is sent by [`Io::send_each`].
+#[derive(Debug)]
+pub struct Sending<'a> {
+    /// To whom; each socket is there once.
+    pub socket: &'a Socket,
+    /// What, in order.
+    pub bytes: &'a [IoSlice<'a>],
+    /// How much of it was taken, as [`Io::send`] answers.
+    pub sent: io::Result<usize>,
+}
+
+impl<'a> Sending<'a> {
+    /// A send that is yet to happen.
+    #[must_use]
+    pub const fn new(socket: &'a Socket, bytes: &'a [IoSlice<'a>]) -> Self {
+        Self { socket, bytes, sent: Ok(0) }
+    }
+}
+
 /// The caller's name for a watched socket, handed back with each of its events. `u64::MAX` is the poller's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub u64);
 
 /// Which events a socket is watched for.

@@ -1,6 +1,7 @@
 //! The steps, in the order in which a mistake is found soonest.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::{Group, Outcome, PROFILE, Step};
 use crate::failure::{Context, Failure, Result};
@@ -13,6 +14,7 @@ pub const ALL: &[Step] = &[
     Step { name: "clippy", group: Group::Lint, run: clippy },
     Step { name: "build", group: Group::Rust, run: build },
     Step { name: "tests", group: Group::Rust, run: tests },
+    Step { name: "rings", group: Group::Rust, run: rings },
     Step { name: "features", group: Group::Rust, run: features },
     Step { name: "doc examples", group: Group::Rust, run: doc_examples },
     Step { name: "counts", group: Group::Counts, run: counts },
@@ -58,6 +60,41 @@ fn tests(workspace: &Workspace) -> Result<Outcome> {
     cargo.current_dir(&workspace.root).args(arguments).env("TIDEWIRE_REQUIRE_PROGRAMS", "1");
     process::run(&mut cargo).map(passed)
 }
+
+/// What meets the real kernel, once more over io_uring: the engine is not to notice. (Its backend's own tests run with all others.)
+fn rings(workspace: &Workspace) -> Result<Outcome> {
+    let ring = ("TIDEWIRE_IO", "uring");
+    cargo(workspace, &["build", "-p", "tidewire-cli", "--profile", PROFILE])?;
+    // A doctor who finds other things wrong has found this out all the same.
+    let report = Command::new(workspace.binary(PROFILE, "tidewire")).arg("doctor").env(ring.0, ring.1).output();
+    let report = report.context("tidewire doctor")?;
+    if !String::from_utf8_lossy(&report.stdout).contains("io_uring: TIDEWIRE_IO asks for it") {
+        return Ok(Outcome::Skipped("this system gives no ring: `tidewire doctor` says why"));
+    }
+    let real = REAL.iter().flat_map(|test| ["--test", *test]);
+    let packages = ["-p", "tidewire-contract", "-p", "tidewire-hardening", "-p", "tidewire-cli"];
+    let mut tests = process::cargo();
+    tests.current_dir(&workspace.root).args(["test", "--profile", PROFILE, "--no-fail-fast"]).args(packages).args(real);
+    process::run(tests.env(ring.0, ring.1).env("TIDEWIRE_REQUIRE_PROGRAMS", "1")).map(passed)
+}
+
+/// The test programs whose servers and clients are on the real kernel, by the backend of the environment.
+const REAL: &[&str] = &[
+    "behaviours_real",
+    "behaviours_real_calls",
+    "chat",
+    "client",
+    "command",
+    "connect",
+    "http",
+    "http_streams",
+    "interop_websockets",
+    "programs",
+    "scale",
+    "system",
+    "tls",
+    "tokio_axum",
+];
 
 /// What the workspace's own build leaves out. There the command's features are everybody's, so compression is C zlib's; here it is
 /// that of the library by itself, and there is none.

@@ -1,12 +1,55 @@
 //! The way to the kernel: which backend a server takes, and whether io_uring could be used.
 
+use std::io;
+
+use tidewire::sys::choice::{Backend, Choice, Opened, VARIABLE};
+
 use super::Finding;
 
 pub(super) fn findings() -> Vec<Finding> {
+    let backend = judge_backend(Choice::from_environment().and_then(|choice| Ok((choice, choice.open()?))));
     #[cfg(target_os = "linux")]
-    return vec![linux::version(), linux::backend(), linux::rings()];
+    return vec![linux::version(), backend, linux::rings()];
     #[cfg(not(target_os = "linux"))]
-    vec![Finding::fine("I/O", "readiness, by this system's poller")]
+    vec![backend]
+}
+
+/// Which way a server takes, and why.
+fn judge_backend(opened: io::Result<(Choice, Opened)>) -> Finding {
+    let subject = "I/O";
+    let poller = if cfg!(target_os = "linux") { "epoll" } else { "this system's poller" };
+    match opened {
+        Err(error) => Finding::problem(subject, error.to_string(), "no server starts until this is put right"),
+        Ok((_, Opened { refused: Some(reason), .. })) => Finding::note(
+            subject,
+            format!("readiness, by {poller}, although {VARIABLE} is uring: {reason}"),
+            format!("unset {VARIABLE}, or give it what is missing: see io_uring"),
+        ),
+        Ok((choice, Opened { backend: Backend::Readiness, .. })) => {
+            let why = if choice == Choice::Auto { "the default" } else { "as asked for" };
+            Finding::fine(subject, format!("readiness, by {poller}: {why}"))
+        }
+        Ok((_, Opened { backend: Backend::Uring, .. })) => Finding::fine(subject, format!("io_uring: {VARIABLE} asks for it")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn the_way_is_told_with_its_reason() {
+        let judge = |choice: Choice| judge_backend(choice.open().map(|opened| (choice, opened)));
+        assert!(judge(Choice::Auto).found.ends_with("the default"));
+        assert!(judge(Choice::Readiness).found.ends_with("as asked for"));
+        let mut refused = Choice::Readiness.open().unwrap();
+        refused.refused = Some("nobody knows".to_owned());
+        let finding = judge_backend(Ok((Choice::Uring, refused)));
+        assert!(finding.state == State::Note && finding.found.ends_with("nobody knows"), "{finding:?}");
+        let wrong = "ring".parse::<Choice>().unwrap_err();
+        assert_eq!(judge_backend(Err(wrong)).state, State::Problem);
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -17,7 +60,7 @@ mod linux {
 
     use tidewire::sys::uring::Support;
 
-    use super::Finding;
+    use super::{Finding, VARIABLE};
 
     pub(super) fn version() -> Finding {
         match fs::read_to_string("/proc/sys/kernel/osrelease") {
@@ -26,10 +69,6 @@ mod linux {
                 Finding::note("kernel", format!("its version cannot be read: {error}"), "mount /proc for more than this")
             }
         }
-    }
-
-    pub(super) fn backend() -> Finding {
-        Finding::fine("I/O", "readiness, by epoll")
     }
 
     /// What can forbid rings, besides a kernel that has none.
@@ -58,7 +97,7 @@ mod linux {
 
     pub(super) fn judge_rings(support: &Support, guards: &Guards) -> Finding {
         let mut found = match support.verdict() {
-            Ok(()) => "can be used".to_owned(),
+            Ok(()) => format!("can be used, by {VARIABLE}=uring"),
             Err(reason) => format!("cannot be used: {reason}"),
         };
         if let Some(disabled) = guards.disabled {

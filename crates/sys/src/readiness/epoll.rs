@@ -1,9 +1,10 @@
 //! Linux: epoll, level-triggered, with an eventfd as the doorbell.
 
 use super::Poller;
+use crate::doorbell::Doorbell;
 use crate::io::{Event, Interest, Token};
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::net::{SendFlags, SocketFlags};
 use std::fmt;
 use std::io;
@@ -11,8 +12,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Wake, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 /// How many events a wait brings at most; those that are left come with the next.
@@ -40,11 +40,8 @@ impl Epoll {
     /// When there is no room for its two descriptors.
     pub fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        // Edge-triggered, so that each ring is an event of its own and nobody has to read the counter down again: a wake
-        // costs one system call, not two. The counter overflows after 2^64 - 2 wakes.
-        epoll::add(&epoll, &bell, EventData::new_u64(DOORBELL.0), EventFlags::IN | EventFlags::ET)?;
-        let doorbell = Arc::new(Doorbell { bell, rung: AtomicBool::new(false) });
+        let doorbell = Doorbell::new()?;
+        epoll::add(&epoll, &*doorbell, EventData::new_u64(DOORBELL.0), EventFlags::IN | EventFlags::ET)?;
         Ok(Self { epoll, doorbell })
     }
 }
@@ -114,36 +111,6 @@ fn whole_milliseconds(timeout: Duration) -> Timespec {
     Timespec { tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000 }
 }
 
-/// What wakers ring. The flag makes all rings between two waits one system call.
-#[derive(Debug)]
-struct Doorbell {
-    bell: OwnedFd,
-    rung: AtomicBool,
-}
-
-impl Doorbell {
-    /// Called by the waiting side, before it looks for what it was woken for.
-    ///
-    /// A swap, not a store: it synchronises with every ring that found the flag set and so rang no bell, hence what those
-    /// wakers did before is seen by whoever called wait.
-    fn heard(&self) {
-        self.rung.swap(false, Ordering::AcqRel);
-    }
-}
-
-impl Wake for Doorbell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            // It fails only when the counter is full, and then the event is due anyway.
-            let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +134,7 @@ mod tests {
         let waker = poller.waker();
         let count = |poller: &Epoll| {
             let mut counter = [0; 8];
-            rustix::io::read(&poller.doorbell.bell, &mut counter).map(|_| u64::from_ne_bytes(counter)).unwrap_or(0)
+            rustix::io::read(&*poller.doorbell, &mut counter).map(|_| u64::from_ne_bytes(counter)).unwrap_or(0)
         };
         for _ in 0..100 {
             waker.wake_by_ref();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use tidewire_sys::{Endpoint, Io, Readiness};
+use tidewire_sys::{Choice, Endpoint, Io};
 
 #[cfg(feature = "deflate")]
 use crate::engine::Deflate;
@@ -190,7 +190,7 @@ impl Client {
     /// When there is nothing to connect to, or the worker fails. A connection that could not be opened is reported to the
     /// handlers and is no error here.
     pub fn run(self, url: &str) -> Result<(), ClientError> {
-        let io: Box<dyn Io> = Box::new(Readiness::new().map_err(WorkerError::Poll)?);
+        let io = Choice::from_environment().and_then(crate::engine::open_io).map_err(WorkerError::Poll)?;
         let mut worker = self.embed(io, url)?;
         // A client has no listener: stopping it means waiting for its one connection.
         worker.stop_when_empty();

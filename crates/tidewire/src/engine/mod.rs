@@ -13,6 +13,7 @@
 
 pub mod application;
 mod arrivals;
+mod backend;
 pub(crate) mod census;
 pub(crate) mod compression;
 pub(crate) mod connection;
@@ -22,6 +23,7 @@ pub(crate) mod deadlines;
 pub mod dialing;
 pub(crate) mod executor;
 pub(crate) mod frames;
+mod gathered;
 pub(crate) mod group;
 pub(crate) mod limits;
 pub(crate) mod local;
@@ -42,6 +44,7 @@ pub(crate) mod transport;
 pub(crate) mod worker;
 
 pub use application::{Application, Kind, Message, Payload, SendStatus};
+pub(crate) use backend::open_io;
 pub use compression::Compress;
 #[cfg(feature = "deflate")]
 pub use compression::{Compressor, Deflate, ParseCompressorError};

@@ -80,11 +80,11 @@ impl Outbox {
         }
     }
 
-    /// The next bytes to send, in order, at most [`MAX_SLICES`] pieces; says how many pieces there are.
-    pub fn slices<'a>(&'a self, log: &'a TurnLog, out: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
+    /// The next bytes to send, in order, at most [`MAX_SLICES`] pieces and as many as `out` takes; says how many pieces there are.
+    pub fn slices<'a>(&'a self, log: &'a TurnLog, out: &mut [IoSlice<'a>]) -> usize {
         let mut own = &self.own[self.own_sent..];
         let mut count = 0;
-        for (slot, segment) in out.iter_mut().zip(&self.segments) {
+        for (slot, segment) in out.iter_mut().take(MAX_SLICES).zip(&self.segments) {
             *slot = IoSlice::new(match *segment {
                 Segment::Own(length) => {
                     let (piece, rest) = own.split_at(length);

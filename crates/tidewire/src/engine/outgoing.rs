@@ -1,7 +1,7 @@
 //! The way out: outboxes, the turn log and the kernel's send. What goes wrong here is noted in lists, and dealt with by the
 //! worker when no connection is borrowed; no user code runs in this room.
 
-use std::io::{ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 
 use tidewire_proto::{Head, Opcode, frame};
@@ -250,27 +250,44 @@ impl Outgoing {
                 }
             };
             let last = offered == outbox.queued() && outbox.pong.is_none() && connection.ends_with_outbox();
-            match transport::send(&mut *self.io, &mut self.scratch, &connection.socket, &mut connection.tls, slices, last) {
-                Ok(sent) => {
-                    self.counters.bytes_out.add(sent as u64);
-                    if sent > 0 {
-                        self.moved_on(connection);
-                    }
-                    if let Some(outbox) = &mut connection.outbox {
-                        outbox.advance(sent, &mut self.log);
-                    }
-                    if sent < offered || connection.holds_sealed() {
-                        return self.stall(connection, id);
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return self.stall(connection, id),
-                Err(_) => return self.lose(connection, id),
+            let answer = transport::send(&mut *self.io, &mut self.scratch, &connection.socket, &mut connection.tls, slices, last);
+            if !self.sent(connection, id, offered, answer) {
+                return;
             }
             self.put_waiting_pong(connection);
         }
         if self.finish_sealed(connection, id) {
             self.emptied(connection, id);
+        }
+    }
+
+    /// What the kernel answered when it was offered so many bytes of the outbox; whether it may take more.
+    #[inline]
+    pub(super) fn sent(&mut self, connection: &mut Connection, id: SocketId, offered: usize, answer: io::Result<usize>) -> bool {
+        match answer {
+            Ok(sent) => {
+                self.counters.bytes_out.add(sent as u64);
+                if sent > 0 {
+                    self.moved_on(connection);
+                }
+                if let Some(outbox) = &mut connection.outbox {
+                    outbox.advance(sent, &mut self.log);
+                }
+                let all = sent == offered && !connection.holds_sealed();
+                if !all {
+                    self.stall(connection, id);
+                }
+                all
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => true,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.stall(connection, id);
+                false
+            }
+            Err(_) => {
+                self.lose(connection, id);
+                false
+            }
         }
     }
 

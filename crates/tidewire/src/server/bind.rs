@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
-use tidewire_sys::{Endpoint, Io, ListenOptions, Listening, Readiness};
+use tidewire_sys::{Choice, Endpoint, Io, ListenOptions, Listening};
 
 /// Why a server could not listen.
 ///
@@ -105,7 +105,7 @@ impl Listen for Endpoint {
 
 /// What a worker needs to begin: its poller, and the listeners that it owns.
 pub(crate) struct Seat {
-    pub io: Readiness,
+    pub io: Box<dyn Io + Send>,
     /// With whether its connections are to be spread over all workers.
     pub listeners: Vec<(Listening, bool)>,
 }
@@ -117,8 +117,9 @@ pub(crate) fn seats(
     workers: usize,
 ) -> Result<(Vec<Seat>, Vec<Endpoint>), BindError> {
     let mut seats = Vec::with_capacity(workers);
+    let choice = Choice::from_environment().map_err(BindError::Worker)?;
     for _ in 0..workers {
-        seats.push(Seat { io: Readiness::new().map_err(BindError::Worker)?, listeners: Vec::new() });
+        seats.push(Seat { io: crate::engine::open_io(choice).map_err(BindError::Worker)?, listeners: Vec::new() });
     }
     let mut locals = Vec::with_capacity(endpoints.len());
     for endpoint in endpoints {

@@ -179,7 +179,7 @@ impl Server {
 
     /// One worker's life.
     pub(super) fn work(&self, place: usize, seat: Seat) -> Result<(), RunError> {
-        let mut worker = self.worker(place, Box::new(seat.io));
+        let mut worker = self.worker(place, seat.io);
         for (listening, spread) in seat.listeners {
             worker.add_listener(listening, spread)?;
         }

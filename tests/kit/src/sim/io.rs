@@ -204,6 +204,11 @@ impl Io for SimIo {
         self.pool.put(buffer);
     }
 
+    /// On every other network, so that both ways of flushing meet all faults.
+    fn gathers_sends(&self) -> bool {
+        self.kernel.borrow().gathers_sends
+    }
+
     fn send(&mut self, socket: &Socket, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut kernel = self.kernel.borrow_mut();
         let sent = self.transmit(&mut kernel, socket, bytes);

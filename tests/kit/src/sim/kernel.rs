@@ -76,12 +76,15 @@ pub(super) struct Kernel {
     next_listener: u64,
     next_port: u16,
     digest: u64,
+    /// Whether an Io asks to have its sends gathered.
+    pub(super) gathers_sends: bool,
 }
 
 impl Kernel {
     pub(super) fn new(seed: u64, faults: Faults) -> Self {
         Self {
             tcp: Tcp::new(seed, faults),
+            gathers_sends: seed % 2 == 1,
             calls: Calls::default(),
             buffers_lent: 0,
             abandoned: 0,

@@ -1,14 +1,19 @@
-//! Every poller against the real kernel, over the loopback. Waits are on conditions, with a generous bound.
+//! Every backend against the real kernel, over the loopback. Waits are on conditions, with a generous bound.
 
-use super::*;
-use crate::io::Listening;
+mod streams;
+
+use crate::io::{Endpoint, Event, Interest, Io, ListenOptions, Listening, Socket, Token};
+use crate::readiness::{MAX_SLICES, Readiness};
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv6Addr, TcpStream};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Ipv6Addr, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
+use streams::*;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -16,24 +21,53 @@ const LISTENER: Token = Token(1);
 const SERVER: Token = Token(2);
 const CLIENT: Token = Token(3);
 
-/// Makes a test of each claim for each poller.
+/// Makes a test of each claim for each backend.
 macro_rules! claims {
     ($($claim:ident)*) => {
         #[cfg(target_os = "linux")]
         mod epoll {
             $(#[test]
             fn $claim() {
-                super::$claim(|| super::Readiness::over(crate::readiness::epoll::Epoll::new().unwrap()));
+                super::$claim(super::over_epoll);
+            })*
+        }
+
+        #[cfg(target_os = "linux")]
+        mod uring {
+            $(#[test]
+            fn $claim() {
+                if super::has_rings() {
+                    super::$claim(|| crate::uring::Uring::new().unwrap());
+                }
             })*
         }
 
         mod portable {
             $(#[test]
             fn $claim() {
-                super::$claim(|| super::Readiness::over(crate::readiness::portable::Portable::new().unwrap()));
+                super::$claim(super::over_polling);
             })*
         }
     };
+}
+
+#[cfg(target_os = "linux")]
+fn over_epoll() -> Readiness<crate::readiness::epoll::Epoll> {
+    Readiness::over(crate::readiness::epoll::Epoll::new().unwrap())
+}
+
+fn over_polling() -> Readiness<crate::readiness::portable::Portable> {
+    Readiness::over(crate::readiness::portable::Portable::new().unwrap())
+}
+
+/// Whether this machine has rings to test: a container may forbid them.
+#[cfg(target_os = "linux")]
+fn has_rings() -> bool {
+    let verdict = crate::uring::Support::probe().verdict();
+    if let Err(reason) = &verdict {
+        eprintln!("skipped: {reason}");
+    }
+    verdict.is_ok()
 }
 
 claims! {
@@ -44,7 +78,6 @@ claims! {
     a_wait_ends_with_its_timeout
     a_waker_on_another_thread_ends_the_wait
     wakes_before_the_wait_count_once
-    the_descriptor_is_readable_while_something_is_due
     a_hang_up_is_told_whatever_the_interest_is
     an_abort_is_a_reset
     a_shutdown_leaves_the_other_direction
@@ -63,6 +96,13 @@ claims! {
     a_file_that_is_no_socket_is_not_removed
     a_unix_file_of_a_successor_is_left
     everything_is_closed_in_the_end
+    a_batch_is_as_many_sends
+    a_close_needs_no_further_wait
+    an_end_is_told_as_long_as_it_is_watched_for
+    what_came_before_a_pause_is_kept
+    interest_that_changes_loses_nothing
+    many_that_talk_at_once_are_all_heard
+    much_is_echoed_both_ways
 }
 
 fn any_port() -> Endpoint {
@@ -84,14 +124,14 @@ fn address(endpoint: &Endpoint) -> SocketAddr {
     }
 }
 
-fn listen<P: Poller>(io: &mut Readiness<P>, endpoint: &Endpoint) -> Listening {
+fn listen<I: Io>(io: &mut I, endpoint: &Endpoint) -> Listening {
     let listening = io.listen(endpoint, &ListenOptions::default()).unwrap();
     io.watch(&listening.socket, LISTENER, Interest::READ).unwrap();
     listening
 }
 
 /// Waits for events until one is of the token.
-fn event<P: Poller>(io: &mut Readiness<P>, token: Token) -> Event {
+fn event<I: Io>(io: &mut I, token: Token) -> Event {
     let start = Instant::now();
     let mut events = Vec::new();
     loop {
@@ -104,19 +144,19 @@ fn event<P: Poller>(io: &mut Readiness<P>, token: Token) -> Event {
 }
 
 /// What is due now.
-fn due<P: Poller>(io: &mut Readiness<P>) -> Vec<Event> {
+fn due<I: Io>(io: &mut I) -> Vec<Event> {
     let mut events = Vec::new();
     io.wait(Some(Duration::ZERO), &mut events).unwrap();
     events
 }
 
-fn accept<P: Poller>(io: &mut Readiness<P>, listener: &Socket) -> Socket {
+fn accept<I: Io>(io: &mut I, listener: &Socket) -> Socket {
     event(io, LISTENER);
     io.accept(listener).unwrap().socket
 }
 
 /// A connection of which the server's side belongs to the Io, and the other to the standard library.
-fn connection<P: Poller>(io: &mut Readiness<P>) -> (Socket, TcpStream) {
+fn connection<I: Io>(io: &mut I) -> (Socket, TcpStream) {
     let listening = listen(io, &any_port());
     let stream = TcpStream::connect(address(&listening.local)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -125,15 +165,38 @@ fn connection<P: Poller>(io: &mut Readiness<P>) -> (Socket, TcpStream) {
     (socket, stream)
 }
 
-fn recv<P: Poller>(io: &mut Readiness<P>, socket: &Socket) -> io::Result<Vec<u8>> {
+fn recv<I: Io>(io: &mut I, socket: &Socket) -> io::Result<Vec<u8>> {
     let buffer = io.recv(socket)?;
     let bytes = buffer.to_vec();
     io.give_back(buffer);
     Ok(bytes)
 }
 
-fn send<P: Poller>(io: &mut Readiness<P>, socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+fn send<I: Io>(io: &mut I, socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
     io.send(socket, &[IoSlice::new(bytes)])
+}
+
+/// Sends until the kernel takes no more; says how much it has taken.
+fn fill(io: &mut impl Io, socket: &Socket) -> usize {
+    io.watch(socket, SERVER, Interest::WRITE).unwrap();
+    let block = vec![7; 1 << 20];
+    let mut sent = 0;
+    let (mut partial, mut blocked) = (false, false);
+    // The kernel moves bytes on to the receiver while we fill its buffers, so one refusal is not yet the end.
+    while !blocked || !due(io).is_empty() {
+        match send(io, socket, &block) {
+            Ok(count) => {
+                partial |= count < block.len();
+                sent += count;
+            }
+            Err(full) => {
+                assert_eq!(full.kind(), ErrorKind::WouldBlock);
+                blocked = true;
+            }
+        }
+    }
+    assert!(partial, "a send is taken in part before none is");
+    sent
 }
 
 /// A directory for one test's sockets.
@@ -167,7 +230,7 @@ fn is_readable(descriptor: BorrowedFd<'_>, patience: Duration) -> bool {
 
 // Turns and bytes.
 
-fn it_can_move_to_its_thread<P: Poller + Send + 'static>(new: impl Fn() -> Readiness<P>) {
+fn it_can_move_to_its_thread<I: Io + Send + 'static>(new: impl Fn() -> I) {
     let mut io = new();
     let listening = listen(&mut io, &any_port());
     let target = address(&listening.local);
@@ -176,7 +239,7 @@ fn it_can_move_to_its_thread<P: Poller + Send + 'static>(new: impl Fn() -> Readi
     assert!(worker.join().unwrap() > 2);
 }
 
-fn bytes_are_echoed<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn bytes_are_echoed<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let listening = listen(&mut io, &any_port());
     let client = io.connect(&listening.local).unwrap();
@@ -217,7 +280,7 @@ fn bytes_are_echoed<P: Poller>(new: impl Fn() -> Readiness<P>) {
     assert_eq!(recv(&mut io, &server).unwrap(), b"", "the end");
 }
 
-fn many_slices_are_one_send_in_order<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn many_slices_are_one_send_in_order<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let (socket, mut stream) = connection(&mut io);
     // More than the kernel takes in one call.
@@ -230,27 +293,10 @@ fn many_slices_are_one_send_in_order<P: Poller>(new: impl Fn() -> Readiness<P>) 
     assert_eq!(io.send(&socket, &[]).unwrap(), 0);
 }
 
-fn a_full_socket_blocks_until_it_is_writable<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_full_socket_blocks_until_it_is_writable<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let (socket, mut stream) = connection(&mut io);
-    io.watch(&socket, SERVER, Interest::WRITE).unwrap();
-    let block = vec![7; 1 << 20];
-    let mut sent = 0;
-    let (mut partial, mut blocked) = (false, false);
-    // The kernel moves bytes on to the receiver while we fill its buffers, so one refusal is not yet the end.
-    while !blocked || !due(&mut io).is_empty() {
-        match send(&mut io, &socket, &block) {
-            Ok(count) => {
-                partial |= count < block.len();
-                sent += count;
-            }
-            Err(full) => {
-                assert_eq!(full.kind(), ErrorKind::WouldBlock);
-                blocked = true;
-            }
-        }
-    }
-    assert!(partial, "a send is taken in part before none is");
+    let sent = fill(&mut io, &socket);
     let reader = thread::spawn(move || {
         let mut all = vec![0; sent];
         stream.read_exact(&mut all).unwrap();
@@ -261,7 +307,7 @@ fn a_full_socket_blocks_until_it_is_writable<P: Poller>(new: impl Fn() -> Readin
     assert!(reader.join().unwrap().0);
 }
 
-fn a_wait_ends_with_its_timeout<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_wait_ends_with_its_timeout<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let mut events = vec![Event { token: SERVER, readable: true, writable: true, hangup: true }];
     let timeout = Duration::from_micros(1500);
@@ -273,7 +319,7 @@ fn a_wait_ends_with_its_timeout<P: Poller>(new: impl Fn() -> Readiness<P>) {
 
 // Wakers and the descriptor.
 
-fn a_waker_on_another_thread_ends_the_wait<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_waker_on_another_thread_ends_the_wait<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     for _ in 0..3 {
         let waker = io.waker();
@@ -287,7 +333,7 @@ fn a_waker_on_another_thread_ends_the_wait<P: Poller>(new: impl Fn() -> Readines
     }
 }
 
-fn wakes_before_the_wait_count_once<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn wakes_before_the_wait_count_once<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let waker = io.waker();
     for _ in 0..1000 {
@@ -296,11 +342,24 @@ fn wakes_before_the_wait_count_once<P: Poller>(new: impl Fn() -> Readiness<P>) {
     let before = Instant::now();
     io.wait(Some(PATIENCE), &mut Vec::new()).unwrap();
     assert!(before.elapsed() < PATIENCE);
-    assert!(!is_readable(io.descriptor().unwrap(), Duration::ZERO), "the next wait would sleep");
+    let before = Instant::now();
+    let short = Duration::from_millis(50);
+    io.wait(Some(short), &mut Vec::new()).unwrap();
+    assert!(before.elapsed() >= short, "the next wait sleeps");
 }
 
-fn the_descriptor_is_readable_while_something_is_due<P: Poller>(new: impl Fn() -> Readiness<P>) {
-    let mut io = new();
+#[cfg(target_os = "linux")]
+#[test]
+fn the_descriptor_of_epoll_is_readable_while_something_is_due() {
+    the_descriptor_is_readable_while_something_is_due(over_epoll());
+}
+
+#[test]
+fn the_descriptor_of_polling_is_readable_while_something_is_due() {
+    the_descriptor_is_readable_while_something_is_due(over_polling());
+}
+
+fn the_descriptor_is_readable_while_something_is_due(mut io: impl Io) {
     let (socket, mut stream) = connection(&mut io);
     io.watch(&socket, SERVER, Interest::READ).unwrap();
     assert_eq!(due(&mut io), []);
@@ -322,7 +381,7 @@ fn the_descriptor_is_readable_while_something_is_due<P: Poller>(new: impl Fn() -
 
 // Ends.
 
-fn a_hang_up_is_told_whatever_the_interest_is<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_hang_up_is_told_whatever_the_interest_is<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let (socket, mut stream) = connection(&mut io);
     io.watch(&socket, SERVER, Interest::NONE).unwrap();
@@ -338,14 +397,14 @@ fn a_hang_up_is_told_whatever_the_interest_is<P: Poller>(new: impl Fn() -> Readi
     assert_eq!(send(&mut io, &socket, b"x").unwrap_err().kind(), ErrorKind::BrokenPipe, "an error, not a signal");
 }
 
-fn an_abort_is_a_reset<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn an_abort_is_a_reset<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let (socket, mut stream) = connection(&mut io);
     io.abort(socket);
     assert_eq!(stream.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
-fn a_shutdown_leaves_the_other_direction<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_shutdown_leaves_the_other_direction<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let (socket, mut stream) = connection(&mut io);
     io.watch(&socket, SERVER, Interest::READ).unwrap();
@@ -359,7 +418,7 @@ fn a_shutdown_leaves_the_other_direction<P: Poller>(new: impl Fn() -> Readiness<
     assert_eq!(recv(&mut io, &socket).unwrap(), b"and to you");
 }
 
-fn a_closed_socket_has_no_more_events<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_closed_socket_has_no_more_events<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let (socket, mut stream) = connection(&mut io);
     io.watch(&socket, SERVER, Interest::BOTH).unwrap();
@@ -374,7 +433,7 @@ fn a_closed_socket_has_no_more_events<P: Poller>(new: impl Fn() -> Readiness<P>)
     assert_eq!(event(&mut io, CLIENT).token, CLIENT);
 }
 
-fn a_stale_socket_is_an_error<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_stale_socket_is_an_error<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let (socket, _stream) = connection(&mut io);
     let stale = Socket::from_number(socket.number());
@@ -390,7 +449,7 @@ fn a_stale_socket_is_an_error<P: Poller>(new: impl Fn() -> Readiness<P>) {
 
 // Opening.
 
-fn a_taken_port_is_an_error<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_taken_port_is_an_error<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let listening = listen(&mut io, &lonely_port());
     assert_ne!(address(&listening.local).port(), 0);
@@ -403,7 +462,7 @@ fn a_taken_port_is_an_error<P: Poller>(new: impl Fn() -> Readiness<P>) {
     assert!(io.listen(&listening.local, &ListenOptions::default()).is_ok(), "remains of its connections do not keep the port");
 }
 
-fn two_listeners_share_a_port<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn two_listeners_share_a_port<I: Io>(new: impl Fn() -> I) {
     let (mut one, mut other) = (new(), new());
     let shared = ListenOptions { reuse_port: true, ..ListenOptions::default() };
     let first = one.listen(&any_port(), &shared).unwrap();
@@ -421,7 +480,7 @@ fn two_listeners_share_a_port<P: Poller>(new: impl Fn() -> Readiness<P>) {
     assert!(!cfg!(target_os = "linux") || (mine > 0 && theirs > 0), "{mine} and {theirs}");
 }
 
-fn ipv6_only_is_what_it_says<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn ipv6_only_is_what_it_says<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let any = Endpoint::Tcp((Ipv6Addr::UNSPECIFIED, 0).into());
     let only = ListenOptions { ipv6_only: true, ..ListenOptions::default() };
@@ -437,7 +496,7 @@ fn ipv6_only_is_what_it_says<P: Poller>(new: impl Fn() -> Readiness<P>) {
     assert!(TcpStream::connect(("127.0.0.1", port(&both))).is_ok());
 }
 
-fn accepted_connections_do_not_wait_for_more<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn accepted_connections_do_not_wait_for_more<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let (accepted, stream) = connection(&mut io);
     let accepted = io.release(accepted).unwrap();
@@ -452,7 +511,7 @@ fn accepted_connections_do_not_wait_for_more<P: Poller>(new: impl Fn() -> Readin
     assert!(is_set(io.release(adopted).unwrap().as_fd()), "and one from elsewhere");
 }
 
-fn a_refused_connection_says_so<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_refused_connection_says_so<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let listening = listen(&mut io, &lonely_port());
     io.close(listening.socket);
@@ -468,7 +527,7 @@ fn a_refused_connection_says_so<P: Poller>(new: impl Fn() -> Readiness<P>) {
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }
 
-fn a_released_socket_lives_on_elsewhere<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_released_socket_lives_on_elsewhere<I: Io>(new: impl Fn() -> I) {
     let (mut one, mut other) = (new(), new());
     let (socket, mut stream) = connection(&mut one);
     one.watch(&socket, SERVER, Interest::READ).unwrap();
@@ -480,7 +539,7 @@ fn a_released_socket_lives_on_elsewhere<P: Poller>(new: impl Fn() -> Readiness<P
     assert_eq!(recv(&mut other, &socket).unwrap(), b"hello");
 }
 
-fn a_twin_of_an_adopted_descriptor_keeps_no_events_alive<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_twin_of_an_adopted_descriptor_keeps_no_events_alive<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let (one, mut other) = UnixStream::pair().unwrap();
     let twin = one.try_clone().unwrap();
@@ -495,7 +554,7 @@ fn a_twin_of_an_adopted_descriptor_keeps_no_events_alive<P: Poller>(new: impl Fn
 
 // Unix sockets.
 
-fn talk(path: &Path, io: &mut Readiness<impl Poller>, listener: &Socket) {
+fn talk(path: &Path, io: &mut impl Io, listener: &Socket) {
     let mut client = UnixStream::connect(path).unwrap();
     event(io, LISTENER);
     let accepted = io.accept(listener).unwrap();
@@ -507,7 +566,7 @@ fn talk(path: &Path, io: &mut Readiness<impl Poller>, listener: &Socket) {
     io.close(accepted.socket);
 }
 
-fn unix_sockets_work_and_their_files_go<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn unix_sockets_work_and_their_files_go<I: Io>(new: impl Fn() -> I) {
     let directory = Directory::new();
     let (path, endpoint) = directory.socket();
     let mut io = new();
@@ -531,7 +590,7 @@ fn unix_sockets_work_and_their_files_go<P: Poller>(new: impl Fn() -> Readiness<P
     accept(&mut io, &listening.socket);
 }
 
-fn a_stale_unix_file_is_replaced<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_stale_unix_file_is_replaced<I: Io>(new: impl Fn() -> I) {
     let directory = Directory::new();
     let (path, endpoint) = directory.socket();
     // What a server leaves that is killed.
@@ -542,7 +601,7 @@ fn a_stale_unix_file_is_replaced<P: Poller>(new: impl Fn() -> Readiness<P>) {
     talk(&path, &mut io, &listening.socket);
 }
 
-fn a_live_unix_server_is_not_disturbed<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_live_unix_server_is_not_disturbed<I: Io>(new: impl Fn() -> I) {
     let directory = Directory::new();
     let (path, endpoint) = directory.socket();
     let (mut one, mut other) = (new(), new());
@@ -557,7 +616,7 @@ fn a_live_unix_server_is_not_disturbed<P: Poller>(new: impl Fn() -> Readiness<P>
     talk(&path, &mut one, &listening.socket);
 }
 
-fn a_file_that_is_no_socket_is_not_removed<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_file_that_is_no_socket_is_not_removed<I: Io>(new: impl Fn() -> I) {
     let directory = Directory::new();
     let (path, endpoint) = directory.socket();
     fs::write(&path, "precious").unwrap();
@@ -566,7 +625,7 @@ fn a_file_that_is_no_socket_is_not_removed<P: Poller>(new: impl Fn() -> Readines
     assert_eq!(fs::read(&path).unwrap(), b"precious");
 }
 
-fn a_unix_file_of_a_successor_is_left<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn a_unix_file_of_a_successor_is_left<I: Io>(new: impl Fn() -> I) {
     let directory = Directory::new();
     let (path, endpoint) = directory.socket();
     let (mut one, mut other) = (new(), new());
@@ -578,7 +637,7 @@ fn a_unix_file_of_a_successor_is_left<P: Poller>(new: impl Fn() -> Readiness<P>)
     talk(&path, &mut other, &second.socket);
 }
 
-fn everything_is_closed_in_the_end<P: Poller>(new: impl Fn() -> Readiness<P>) {
+fn everything_is_closed_in_the_end<I: Io>(new: impl Fn() -> I) {
     let mut io = new();
     let (_socket, mut stream) = connection(&mut io);
     let listening = listen(&mut io, &lonely_port());

@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Opens a listener; says where it really listens.
-pub(super) fn listen(endpoint: &Endpoint, options: &ListenOptions) -> io::Result<(OwnedFd, Endpoint)> {
+pub(crate) fn listen(endpoint: &Endpoint, options: &ListenOptions) -> io::Result<(OwnedFd, Endpoint)> {
     let backlog = i32::try_from(options.backlog).unwrap_or(i32::MAX);
     match endpoint {
         Endpoint::Tcp(address) => {
@@ -38,7 +38,7 @@ pub(super) fn listen(endpoint: &Endpoint, options: &ListenOptions) -> io::Result
 }
 
 /// Begins a connection.
-pub(super) fn connect(endpoint: &Endpoint) -> io::Result<OwnedFd> {
+pub(crate) fn connect(endpoint: &Endpoint) -> io::Result<OwnedFd> {
     let (socket, address) = match endpoint {
         Endpoint::Tcp(address) => (open_tcp(address)?, SockAddr::from(*address)),
         Endpoint::Unix(path) => (open_unix()?, SockAddr::unix(path)?),
@@ -50,7 +50,7 @@ pub(super) fn connect(endpoint: &Endpoint) -> io::Result<OwnedFd> {
 }
 
 /// How a connection ended that was begun.
-pub(super) fn connected(descriptor: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn connected(descriptor: BorrowedFd<'_>) -> io::Result<()> {
     rustix::net::sockopt::socket_error(descriptor)??;
     match rustix::net::getpeername(descriptor) {
         Ok(_) => Ok(()),
@@ -93,7 +93,7 @@ fn is_stale(path: &Path, address: &SockAddr) -> bool {
 
 /// The files of our unix listeners, to be removed with them: few, so a list.
 #[derive(Debug, Default)]
-pub(super) struct UnixListeners {
+pub(crate) struct UnixListeners {
     files: Vec<UnixFile>,
 }
 
@@ -107,19 +107,19 @@ struct UnixFile {
 
 impl UnixListeners {
     /// Remembers the file of a listener. An abstract address has none.
-    pub(super) fn insert(&mut self, listener: i32, path: &Path) {
+    pub(crate) fn insert(&mut self, listener: i32, path: &Path) {
         if let Some(identity) = identity(path) {
             self.files.push(UnixFile { listener, path: path.to_owned(), identity });
         }
     }
 
     /// Forgets a listener's file, and leaves it where it is.
-    pub(super) fn remove(&mut self, listener: i32) {
+    pub(crate) fn remove(&mut self, listener: i32) {
         self.files.retain(|file| file.listener != listener);
     }
 
     /// Removes a listener's file, if the descriptor is one and the file still the same.
-    pub(super) fn unlink(&mut self, listener: i32) {
+    pub(crate) fn unlink(&mut self, listener: i32) {
         let ours = self.files.iter().position(|file| file.listener == listener);
         if let Some(file) = ours.map(|index| self.files.swap_remove(index)) {
             file.unlink();
