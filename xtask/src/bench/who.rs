@@ -20,6 +20,8 @@ pub enum Who {
     /// The same with two workers on two cores
     #[value(name = "tidewire-2")]
     TidewireTwo,
+    /// `tidewire` over io_uring; it takes part where `tidewire` does, when it is asked for
+    TidewireUring,
     /// Our npm package on the newest Node.js
     Node,
     /// Our npm package on Node.js 20
@@ -47,6 +49,7 @@ impl Who {
             Self::Bare => "bare",
             Self::Tidewire => "tidewire",
             Self::TidewireTwo => "tidewire, 2 workers",
+            Self::TidewireUring => "tidewire over io_uring",
             Self::Node => "tidewire on Node.js 26",
             Self::Node20 => "tidewire on Node.js 20",
             Self::Bun => "bun",
@@ -61,7 +64,7 @@ impl Who {
 
     /// Whether it is ours.
     pub const fn is_ours(self) -> bool {
-        matches!(self, Self::Tidewire | Self::TidewireTwo | Self::Node | Self::Node20)
+        matches!(self, Self::Tidewire | Self::TidewireTwo | Self::TidewireUring | Self::Node | Self::Node20)
     }
 
     const fn is_rust_peer(self) -> bool {
@@ -147,10 +150,11 @@ impl Programs {
                 }
                 return line;
             }
-            Who::Tidewire | Who::TidewireTwo => {
-                let workers = if who == Who::Tidewire { "1" } else { "2" };
+            Who::Tidewire | Who::TidewireTwo | Who::TidewireUring => {
+                let workers = if who == Who::TidewireTwo { "2" } else { "1" };
                 let flags = [row.program.name(), "--host", "127.0.0.1", "--port", "0", "--workers", workers];
-                let mut line = vec![self.tidewire.clone().into()];
+                let way = if who == Who::TidewireUring { "TIDEWIRE_IO=uring" } else { "TIDEWIRE_IO=readiness" };
+                let mut line = vec!["env".into(), way.into(), self.tidewire.clone().into()];
                 line.extend(flags.map(Into::into));
                 if row.program == Program::Chat {
                     line.push("--quiet".into());
@@ -175,7 +179,7 @@ impl Programs {
         }
         let Certificate { cert, key } = &self.certificate;
         match who {
-            Who::Tidewire | Who::TidewireTwo if row.secure => {
+            Who::Tidewire | Who::TidewireTwo | Who::TidewireUring if row.secure => {
                 line.extend(["--cert".into(), cert.into(), "--key".into(), key.into()]);
             }
             _ if row.secure => line.extend([cert.into(), key.into()]),
@@ -206,7 +210,7 @@ impl Programs {
             })
         };
         match who {
-            Who::Bare | Who::Tidewire | Who::TidewireTwo => None,
+            Who::Bare | Who::Tidewire | Who::TidewireTwo | Who::TidewireUring => None,
             Who::Ws => {
                 let text = std::fs::read_to_string(self.peers.join("node_modules/ws/package.json")).ok()?;
                 let package: serde_json::Value = serde_json::from_str(&text).ok()?;
@@ -253,7 +257,10 @@ impl Certificate {
 
 /// The servers with these names; all without any.
 pub fn chosen(names: &[Who], row: &Row) -> Result<Vec<Who>> {
-    let chosen: Vec<_> = row.who.iter().copied().filter(|who| names.is_empty() || names.contains(who)).collect();
+    let mut chosen: Vec<_> = row.who.iter().copied().filter(|who| names.is_empty() || names.contains(who)).collect();
+    if names.contains(&Who::TidewireUring) && row.who.contains(&Who::Tidewire) {
+        chosen.push(Who::TidewireUring);
+    }
     if chosen.is_empty() { Err(Failure::new(format!("none of these servers takes part in {}", row.name))) } else { Ok(chosen) }
 }
 
@@ -285,13 +292,14 @@ mod tests {
     fn every_server_is_told_what_the_row_asks_for() {
         assert_eq!(line(Who::Bare, "fanout-5000"), "bin/bare-fanout --size 61 --prefix x: ");
         assert_eq!(line(Who::Bare, "echo-16k"), "bin/bare-echo --size 16384 --binary");
-        let serve = "--host 127.0.0.1 --port 0 --workers";
-        assert_eq!(line(Who::Tidewire, "echo-32"), format!("tidewire echo {serve} 1"));
-        assert_eq!(line(Who::Tidewire, "fanout-deflate"), format!("tidewire chat {serve} 1 --quiet --compress"));
-        assert_eq!(line(Who::TidewireTwo, "chat-workers"), format!("tidewire chat {serve} 2 --quiet"));
+        let (serve, poller) = ("--host 127.0.0.1 --port 0 --workers", "env TIDEWIRE_IO=readiness tidewire");
+        assert_eq!(line(Who::TidewireUring, "echo-32"), format!("env TIDEWIRE_IO=uring tidewire echo {serve} 1"));
+        assert_eq!(line(Who::Tidewire, "echo-32"), format!("{poller} echo {serve} 1"));
+        assert_eq!(line(Who::Tidewire, "fanout-deflate"), format!("{poller} chat {serve} 1 --quiet --compress"));
+        assert_eq!(line(Who::TidewireTwo, "chat-workers"), format!("{poller} chat {serve} 2 --quiet"));
         assert_eq!(
             line(Who::Tidewire, "echo-tls"),
-            format!("tidewire echo {serve} 1 --cert there/bench.pem --key there/bench.key")
+            format!("{poller} echo {serve} 1 --cert there/bench.pem --key there/bench.key")
         );
         assert!(line(Who::Bun, "echo-tls").ends_with("bin/bun peers/serve.cjs echo there/bench.pem there/bench.key"));
         assert!(line(Who::Ws, "fanout-deflate").ends_with("bin/node peers/ws.cjs chat --compress"));
@@ -304,6 +312,7 @@ mod tests {
         assert_eq!(chosen(&[], row).unwrap(), row.who);
         assert_eq!(chosen(&[Who::Bun, Who::Axum], row).unwrap(), [Who::Bun]);
         assert!(chosen(&[Who::Axum], row).is_err());
+        assert_eq!(chosen(&[Who::Tidewire, Who::TidewireUring], row).unwrap(), [Who::Tidewire, Who::TidewireUring]);
         assert_eq!(Who::from_str("tidewire-2", false), Ok(Who::TidewireTwo));
     }
 
