@@ -2,7 +2,7 @@
 //!
 //! Every connection that is read has one receive under way, for as long as it lives, and the kernel takes a buffer for it when bytes
 //! have come: a socket at rest holds none. What a turn costs in system calls: one, which hands over new operations, has the
-//! kernel receive, and waits; one send per socket that has something to say; one accept per connection. Watching costs none.
+//! kernel receive, and waits; one more for all that is sent at its end; one accept per connection. Watching costs none.
 //!
 //! The engine sees readiness all the same. A socket with received bytes is readable until they were taken, and [`Io::recv`] hands
 //! them out without asking the kernel. What is not receiving is polled: listeners, sockets that wait for room or for a connection, sockets
@@ -11,8 +11,8 @@
 //! What differs from readiness, by nature: bytes are received before they are asked for, so closing a socket with unread bytes is a
 //! reset only when the ring has not received them; and a watched socket can be [released](Io::release) only if it has nothing received.
 //!
-//! Memory, each worker: about 80 KiB for the ring, buffers of 64 KiB each, 16 at first and at most 256, and 32 bytes for each
-//! descriptor. None of it is locked, so `RLIMIT_MEMLOCK` does not matter.
+//! Memory, each worker: about 90 KiB for the ring; buffers of 32 KiB, 16 at first and at most 256 (8 MiB), when so many have something to
+//! say at once; and 32 bytes for each descriptor. What the kernel needs for its operations is the kernel's. None of it is locked, so `RLIMIT_MEMLOCK` does not matter.
 //!
 //! | room | what it is for |
 //! |---|---|
@@ -20,11 +20,15 @@
 //! | `buffers` | the buffers that the kernel receives into |
 //! | `sockets` | what is known of each socket, and which operations it has |
 //! | `items` | what was received and not yet asked for |
+//! | `operations` | beginning and ending them, and what comes of them |
+//! | `sends` | a turn's sends in one call |
 //! | [`Support`] | whether the kernel has all this |
 
 mod buffers;
 mod items;
+mod operations;
 mod ring;
+mod sends;
 mod sockets;
 mod support;
 
@@ -35,8 +39,6 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use rustix::event::PollFlags;
-use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown};
 
 use crate::buffer::{Buffer, Pool};
@@ -46,20 +48,14 @@ use crate::io::{Accepted, Endpoint, Event, Interest, Io, ListenOptions, Listenin
 use crate::readiness::{Poller, RECEIVE_SIZE, epoll::Epoll, not_ours, send};
 use buffers::Buffers;
 use items::{Item, Items};
-use ring::{Completion, Key, Purpose, Ring};
-use sockets::{Entry, Found, Operation, Phase, Sockets};
+use ring::{Completion, Ring};
+use sockets::{Operation, Sockets};
 
-pub use support::{Operation as Needed, Support};
-
-/// Whether somebody who has sent so much at once, perhaps before the last of it was dealt with, will send much more. That is received on
-/// demand from then on, into buffers as large as readiness has: a message of 1 MiB in small pieces would cost a third more.
-const fn is_bulk(bytes: usize, more_waits: bool) -> bool {
-    bytes >= if more_waits { buffers::SIZE / 8 } else { buffers::SIZE / 4 * 3 }
-}
+pub use support::{Needed, Support};
 
 /// Linux 6.18 does about 20 receives and returns, if it need not wait. Who brings fewer than this has done all.
 const PORTION: usize = 16;
-/// So many completions are enough for a turn: more would only leave the cache before they are dealt with.
+/// So many completions are enough for a turn: more would only leave the cache before they are dealt with, and keep buffers from others.
 const ENOUGH: usize = 64;
 
 /// [`Io`] over a ring; see the [module](self).
@@ -127,6 +123,7 @@ impl Uring {
     /// # Errors
     /// When the kernel gives none: [`Support`] says why.
     pub fn new() -> io::Result<Self> {
+        let doorbell = Doorbell::new()?;
         let ring = Ring::new()?;
         // SAFETY: both become fields of one value that drops the ring first.
         let buffers = unsafe { Buffers::new(&ring) }?;
@@ -136,7 +133,7 @@ impl Uring {
             buffers,
             large: Pool::new(RECEIVE_SIZE),
             items: Items::default(),
-            doorbell: Doorbell::new()?,
+            doorbell,
             unix: UnixListeners::default(),
             origin: Instant::now(),
             stale: Vec::new(),
@@ -145,295 +142,6 @@ impl Uring {
             answers: Vec::new(),
             headers: Vec::new(),
         })
-    }
-
-    /// Notes that a socket's operations may not be what they should.
-    fn mark_stale(&mut self, number: i32) {
-        if let Some(entry) = self.sockets.any(number)
-            && !std::mem::replace(&mut entry.is_stale, true)
-        {
-            self.stale.push(number);
-        }
-    }
-
-    /// Notes that there is something to tell about a socket.
-    fn mark_due(&mut self, number: i32) {
-        if let Some(entry) = self.sockets.any(number)
-            && !std::mem::replace(&mut entry.is_due, true)
-        {
-            self.due.push(number);
-        }
-    }
-
-    /// Begins and ends operations so that they become what they should be.
-    fn arrange_all(&mut self) -> io::Result<()> {
-        let mut stale = std::mem::take(&mut self.stale);
-        for number in stale.drain(..) {
-            if let Some(entry) = self.sockets.any(number) {
-                entry.is_stale = false;
-            }
-            self.arrange(number)?;
-        }
-        // Handing many over may have completed some.
-        if self.stale.is_empty() {
-            self.stale = stale;
-        }
-        Ok(())
-    }
-
-    fn arrange(&mut self, number: i32) -> io::Result<()> {
-        let Some(&mut entry) = self.sockets.entry(number) else { return Ok(()) };
-        let (receive, poll) = (entry.should_receive(), entry.should_poll());
-        let mut now = entry;
-        match (entry.receive, receive) {
-            (Operation::Idle, true) => {
-                self.ring.receive(self.sockets.descriptor(number))?;
-                now.receive = Operation::Begun;
-            }
-            (Operation::Begun, false) => {
-                self.ring.cancel(Key(Purpose::Receive, number))?;
-                now.receive = Operation::Ending;
-            }
-            _ => {}
-        }
-        match (entry.poll, poll) {
-            (Operation::Idle, Some(events)) => {
-                self.ring.poll(self.sockets.descriptor(number), events)?;
-                now.poll = Operation::Begun;
-                now.polled = events;
-            }
-            (Operation::Begun, wanted) if wanted != Some(entry.polled) => {
-                self.ring.cancel(Key(Purpose::Poll, number))?;
-                now.poll = Operation::Ending;
-            }
-            _ => {}
-        }
-        if !now.wants_bytes() && !now.items.is_empty() {
-            self.set_aside(&mut now);
-        }
-        if let Some(entry) = self.sockets.entry(number) {
-            *entry = now;
-        }
-        Ok(())
-    }
-
-    /// What was received for a socket that is not to be read may lie there for long: it moves to memory of its own size, and the
-    /// buffers are free for others.
-    fn set_aside(&mut self, entry: &mut Entry) {
-        let mut kept = Default::default();
-        while let Some(item) = self.items.pop(&mut entry.items) {
-            let item = match item {
-                Item::Bytes(buffer) if buffer.capacity() == buffers::SIZE => {
-                    let mut own = Buffer::with_capacity(buffer.len());
-                    own.storage().copy_from_slice(&buffer);
-                    own.set_filled(buffer.len());
-                    self.buffers.give_back(buffer);
-                    Item::Bytes(own)
-                }
-                item => item,
-            };
-            self.items.push(&mut kept, item);
-        }
-        entry.items = kept;
-    }
-
-    /// Takes note of all that has completed.
-    fn reap(&mut self) -> usize {
-        let mut completed = std::mem::take(&mut self.completed);
-        self.ring.completed(&mut completed);
-        let count = completed.len();
-        for completion in completed.drain(..) {
-            match completion.key {
-                Key(Purpose::Receive, number) => self.received(number, &completion),
-                Key(Purpose::Poll, number) => self.polled(number, &completion),
-                Key(Purpose::Doorbell, _) => {
-                    self.doorbell.heard();
-                    if !completion.more {
-                        // It fails only with the ring, and then so does the next wait.
-                        let _ = self.ring.listen_for(self.doorbell.as_fd());
-                    }
-                }
-                Key(Purpose::Send, place) => {
-                    if let Some(answer) = self.answers.get_mut(place as usize) {
-                        *answer = Some(completion.result);
-                    }
-                }
-                // There was nothing left to cancel.
-                Key(Purpose::Cancel, _) => {}
-            }
-        }
-        self.completed = completed;
-        count
-    }
-
-    fn received(&mut self, number: i32, completion: &Completion) {
-        let buffer = completion.buffer.and_then(|id| self.buffers.taken(id, completion.result.max(0) as usize));
-        let item = match (completion.result, buffer) {
-            (1.., Some(buffer)) => Some(Item::Bytes(buffer)),
-            (result, buffer) => {
-                if let Some(buffer) = buffer {
-                    self.buffers.give_back(buffer);
-                }
-                self.without_bytes(result)
-            }
-        };
-        let Some(entry) = self.sockets.entry(number) else { return };
-        if !completion.more {
-            entry.receive = Operation::Idle;
-        }
-        match item {
-            Some(item) if entry.phase == Phase::Open => {
-                match &item {
-                    Item::Bytes(buffer) => entry.in_bulk |= is_bulk(buffer.len(), !entry.items.is_empty()),
-                    Item::End | Item::Lost(_) => entry.has_ended = true,
-                }
-                self.items.push(&mut entry.items, item);
-                self.mark_due(number);
-            }
-            Some(Item::Bytes(buffer)) => self.buffers.give_back(buffer),
-            _ => {}
-        }
-        if !completion.more {
-            self.ended(number);
-        }
-    }
-
-    /// What a receive says that has brought no bytes.
-    fn without_bytes(&mut self, result: i32) -> Option<Item> {
-        if result >= 0 {
-            return Some(Item::End);
-        }
-        match Errno::from_raw_os_error(-result) {
-            Errno::NOBUFS => {
-                self.buffers.ran_out();
-                None
-            }
-            Errno::CANCELED | Errno::INTR | Errno::AGAIN => None,
-            _ => Some(Item::Lost(-result)),
-        }
-    }
-
-    fn polled(&mut self, number: i32, completion: &Completion) {
-        let Some(entry) = self.sockets.entry(number) else { return };
-        entry.poll = Operation::Idle;
-        if let Ok(events) = u16::try_from(completion.result) {
-            let events = PollFlags::from_bits_retain(events);
-            entry.found = Found {
-                readable: events.contains(PollFlags::IN),
-                writable: events.contains(PollFlags::OUT),
-                hangup: events.intersects(PollFlags::HUP | PollFlags::ERR),
-            };
-            self.mark_due(number);
-        }
-        self.ended(number);
-    }
-
-    /// An operation of a socket has ended: another is begun before the next wait, or the socket closed for which nobody waits.
-    fn ended(&mut self, number: i32) {
-        match self.sockets.entry(number) {
-            Some(entry) if entry.phase == Phase::Closing && entry.is_idle() => drop(self.sockets.remove(number)),
-            _ => self.mark_stale(number),
-        }
-    }
-
-    /// Forgets those about which there is nothing more to tell; whether any are left.
-    fn still_due(&mut self) -> bool {
-        let sockets = &mut self.sockets;
-        self.due.retain(|number| {
-            let Some(entry) = sockets.any(*number) else { return false };
-            entry.is_due = entry.wants_bytes() && !entry.items.is_empty();
-            entry.is_due
-        });
-        !self.due.is_empty()
-    }
-
-    fn tell(&mut self, events: &mut Vec<Event>) {
-        for number in &self.due {
-            let Some(entry) = self.sockets.any(*number) else { continue };
-            let Found { readable, writable, hangup } = std::mem::take(&mut entry.found);
-            let Some(interest) = entry.interest else { continue };
-            let event = Event {
-                token: entry.token,
-                readable: interest.readable && (readable || !entry.items.is_empty()),
-                writable: interest.writable && writable,
-                hangup,
-            };
-            if event.readable || event.writable || event.hangup {
-                events.push(event);
-            }
-        }
-    }
-
-    /// Sends in one system call. It ends when all answers are there: the kernel is asked for what it can do at once, so that is when
-    /// it has seen them, and nothing that the caller lent is used later.
-    fn send_together(&mut self, sends: &mut [Sending<'_>]) {
-        self.answers.clear();
-        self.answers.resize(sends.len(), None);
-        self.headers.clear();
-        // SAFETY: zeroes are a header that names nothing: null pointers and lengths of 0.
-        self.headers.resize_with(sends.len(), || unsafe { std::mem::zeroed() });
-        for (place, (sending, header)) in sends.iter_mut().zip(&mut self.headers).enumerate() {
-            // SAFETY: neither the slices, which the caller has lent for this call, nor the header, whose list does not grow below,
-            // change before `answer_all` returns.
-            let pushed = self
-                .sockets
-                .borrow(sending.socket)
-                .and_then(|socket| unsafe { self.ring.send(socket, place as i32, sending.bytes, header) });
-            if let Err(error) = pushed {
-                self.answers[place] = Some(0);
-                sending.sent = Err(error);
-            }
-        }
-        self.answer_all();
-        for (sending, answer) in sends.iter_mut().zip(&self.answers) {
-            if sending.sent.is_ok() {
-                sending.sent = match answer {
-                    Some(error @ ..0) => Err(io::Error::from_raw_os_error(-error)),
-                    Some(count) => Ok(*count as usize),
-                    None => Err(ring::abandoned()),
-                };
-            }
-        }
-    }
-
-    /// Waits until there is an answer to every send, or there will never be one.
-    fn answer_all(&mut self) {
-        while self.answers.contains(&None) {
-            if self.ring.submit().is_err() {
-                return self.ring.abandon();
-            }
-            self.reap();
-        }
-    }
-
-    /// Makes a socket's operations end, and closes it behind them: now, if they end at once, as they do.
-    fn end(&mut self, socket: &Socket) {
-        let Ok(entry) = self.sockets.open(socket) else { return };
-        entry.phase = Phase::Closing;
-        entry.interest = None;
-        let mut items = std::mem::take(&mut entry.items);
-        let is_idle = entry.is_idle();
-        while let Some(item) = self.items.pop(&mut items) {
-            if let Item::Bytes(buffer) = item {
-                self.buffers.give_back(buffer);
-            }
-        }
-        if is_idle {
-            drop(self.sockets.remove(socket.number()));
-        } else if self.arrange(socket.number()).is_ok() && self.ring.enter(Some(Duration::ZERO)).is_ok() {
-            self.reap();
-        }
-    }
-
-    /// Ends a socket's operations and waits for that.
-    fn silence(&mut self, socket: &Socket) -> io::Result<()> {
-        self.sockets.open(socket)?.interest = None;
-        self.arrange(socket.number())?;
-        while !self.sockets.open(socket)?.is_idle() {
-            self.ring.enter(None)?;
-            self.reap();
-        }
-        Ok(())
     }
 }
 
@@ -593,13 +301,23 @@ impl Drop for Uring {
     /// Closing the ring would end its operations some time later, and their sockets with them: peers, and whoever wants the port, are
     /// not to wait for that.
     fn drop(&mut self) {
-        if self.ring.is_enabled() && self.ring.cancel_all().is_err() {
-            // Another thread's ring: at least nobody connects any more.
-            for number in self.sockets.numbers() {
-                let is_listener = self.sockets.entry(number).is_some_and(|entry| entry.is_listener);
-                if is_listener {
-                    let _ = rustix::net::shutdown(self.sockets.descriptor(number), Shutdown::Both);
+        if !self.ring.is_enabled() {
+            return;
+        }
+        if self.ring.cancel_all().is_ok() {
+            // A kernel may end some at a time.
+            while self.ring.enter(Some(Duration::ZERO)).is_ok() {
+                self.completed.clear();
+                self.ring.completed(&mut self.completed);
+                if self.completed.is_empty() {
+                    return;
                 }
+            }
+        }
+        // Another thread's ring, or a broken one: at least nobody connects any more.
+        for number in self.sockets.numbers() {
+            if self.sockets.entry(number).is_some_and(|entry| entry.is_listener) {
+                let _ = rustix::net::shutdown(self.sockets.descriptor(number), Shutdown::Both);
             }
         }
     }

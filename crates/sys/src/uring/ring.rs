@@ -209,13 +209,12 @@ impl Ring {
         }
     }
 
-    /// Ends all operations and waits for that.
+    /// Has all operations ended.
     pub(super) fn cancel_all(&mut self) -> io::Result<()> {
         if self.abandoned {
             return Err(abandoned());
         }
-        self.ring.submitter().register_sync_cancel(None, CancelBuilder::any())?;
-        self.enter(Some(Duration::ZERO))
+        self.ring.submitter().register_sync_cancel(None, CancelBuilder::any())
     }
 
     /// Takes what has completed.

@@ -7,7 +7,7 @@ use io_uring::{IoUring, Probe, opcode};
 
 /// An operation of io_uring, and whether this kernel has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Operation {
+pub struct Needed {
     /// Its name, as in `IORING_OP_..`, in lower case.
     pub name: &'static str,
     /// Whether the kernel knows it.
@@ -34,7 +34,7 @@ pub struct Support {
     /// the worker.
     pub deferred: io::Result<()>,
     /// The operations that a worker would use.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<Needed>,
     /// Whether it takes a ring of buffers (Linux 5.19), from which idle connections need none of their own.
     pub buffers: io::Result<()>,
 }
@@ -54,7 +54,7 @@ impl Support {
     pub fn probe() -> Self {
         let none = |error: io::Error| {
             let again = || Err(io::Error::from(error.kind()));
-            let operations = NEEDED.map(|(name, _)| Operation { name, available: false }).to_vec();
+            let operations = NEEDED.map(|(name, _)| Needed { name, available: false }).to_vec();
             Self { deferred: again(), operations, buffers: again(), ring: Err(error) }
         };
         let ring: IoUring = match IoUring::new(8) {
@@ -64,7 +64,7 @@ impl Support {
         let mut probe = Probe::new();
         // A kernel that cannot say what it knows (before 5.6) knows nothing that we need.
         let _ = ring.submitter().register_probe(&mut probe);
-        let operations = NEEDED.map(|(name, code)| Operation { name, available: probe.is_supported(code) }).to_vec();
+        let operations = NEEDED.map(|(name, code)| Needed { name, available: probe.is_supported(code) }).to_vec();
         let deferred: io::Result<IoUring> = IoUring::builder().setup_single_issuer().setup_defer_taskrun().build(8);
         Self { ring: Ok(()), deferred: deferred.map(drop), operations, buffers: takes_buffers(&ring) }
     }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn able() -> Support {
-        let operations = NEEDED.map(|(name, _)| Operation { name, available: true }).to_vec();
+        let operations = NEEDED.map(|(name, _)| Needed { name, available: true }).to_vec();
         Support { ring: Ok(()), deferred: Ok(()), operations, buffers: Ok(()) }
     }
 
