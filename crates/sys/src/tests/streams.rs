@@ -253,3 +253,20 @@ fn a_ring_does_not_release_what_would_be_missed() {
     (&released).read_exact(&mut heard).unwrap();
     assert_eq!(&heard, b"y", "and this one is not the ring's any more");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_waits_for_the_end_of_a_pause_takes_its_own_size() {
+    if !has_rings() {
+        return;
+    }
+    let mut io = crate::uring::Uring::new().unwrap();
+    let (socket, mut stream) = connection(&mut io);
+    io.watch(&socket, SERVER, Interest::READ).unwrap();
+    stream.write_all(b"abc").unwrap();
+    event(&mut io, SERVER);
+    io.watch(&socket, SERVER, Interest::NONE).unwrap();
+    assert_eq!(due(&mut io), []);
+    let buffer = io.recv(&socket).unwrap();
+    assert_eq!((&*buffer, buffer.capacity()), (&b"abc"[..], 3));
+}
