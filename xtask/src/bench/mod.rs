@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measurements. They run on the machine that they are asked on, so they compare and never pass judgement on an
 //! absolute time.
 
+mod clients;
 mod compare;
 mod machine;
 mod page;
@@ -31,10 +32,15 @@ enum Measurement {
     /// does so for all of them. A ratio belongs to one round; the median of the rounds' ratios is what is told. Results are written to
     /// bench/results.md after each row; rows that are not measured now stay there as they are.
     Compare(compare::Options),
+    /// What a message costs a client in JavaScript: ours on Node.js, ws, Node.js's own class and Bun's
+    ///
+    /// Each is a process of its own that measures itself on a `tidewire echo`, in turn, round by round.
+    Clients(clients::Options),
 }
 
 pub fn run(workspace: &Workspace, options: &Options) -> Result {
     match &options.measurement {
         Measurement::Compare(options) => compare::run(workspace, options),
+        Measurement::Clients(options) => clients::run(workspace, options),
     }
 }

@@ -189,7 +189,7 @@ impl Programs {
     }
 
     /// What runs a script, from the packages of the peers' folder.
-    fn runtime(&self, who: Who) -> PathBuf {
+    pub fn runtime(&self, who: Who) -> PathBuf {
         let modules = self.peers.join("node_modules");
         let arm = std::env::consts::ARCH == "aarch64";
         let processor = if arm { "arm64" } else { "x64" };

@@ -26,7 +26,7 @@ const QUICK: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*,12.1.1,12.2.2,12.3.3,1
 /// What to test.
 #[derive(Args)]
 pub struct Options {
-    /// Only this side; both without
+    /// Only this side, in Rust; without, both and the npm package's client
     role: Option<Role>,
     /// Only these cases, for instance 6.*,12.1.1 or quick; all without
     cases: Option<String>,
@@ -59,15 +59,22 @@ pub struct Subject {
 pub fn run(workspace: &Workspace, options: &Options) -> Result {
     let subjects = match (options.role, &options.command[..]) {
         (Some(role), [program, arguments @ ..]) => vec![Subject::other(role, program, arguments)],
-        (role, _) => built(workspace, &options.profile, role)?,
+        (Some(role), _) => built(workspace, &options.profile, Some(role))?,
+        (None, _) => {
+            let mut subjects = built(workspace, &options.profile, None)?;
+            subjects.push(npm_package(workspace, &options.profile, Role::Client)?);
+            subjects
+        }
     };
     suite(workspace, &subjects, options.cases.as_deref())
 }
 
-/// The quick cases, on both sides and on the npm package: a step of `cargo xtask test`.
+/// The quick cases, on both sides and on both of the npm package: a step of `cargo xtask test`.
 pub fn quick(workspace: &Workspace) -> Result {
     let mut subjects = built(workspace, PROFILE, None)?;
-    subjects.push(npm_package(workspace)?);
+    for role in [Role::Server, Role::Client] {
+        subjects.push(npm_package(workspace, PROFILE, role)?);
+    }
     suite(workspace, &subjects, Some("quick"))
 }
 
@@ -143,12 +150,15 @@ fn built(workspace: &Workspace, profile: &str, role: Option<Role>) -> Result<Vec
     roles.into_iter().map(subject).collect()
 }
 
-/// An echo on the npm package.
-fn npm_package(workspace: &Workspace) -> Result<Subject> {
+/// An echo on the npm package, or its client.
+fn npm_package(workspace: &Workspace, profile: &str, role: Role) -> Result<Subject> {
     needs::node()?;
-    node::build(workspace, PROFILE)?;
-    let script = workspace.root.join("tests/conformance/echo.mjs");
-    Ok(Subject::other(Role::Server, &"node".into(), &[script.into()]))
+    node::build(workspace, profile)?;
+    let script = match role {
+        Role::Server => "tests/conformance/echo.mjs",
+        Role::Client => "tests/conformance/client.cjs",
+    };
+    Ok(Subject::other(role, &"node".into(), &[workspace.root.join(script).into()]))
 }
 
 impl Role {

@@ -1,6 +1,7 @@
 //! The client in the making, and its run.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use tidewire_sys::{Choice, Endpoint, Io};
@@ -11,6 +12,7 @@ use crate::engine::dialing::url::UrlError;
 use crate::engine::{
     Application, ConnectError, Dial, DialError, Group, LocalSocket, LocalWorker, Message, Options, Proxy, Worker, WorkerError,
 };
+use crate::server::Panic;
 #[cfg(feature = "tls")]
 use crate::tls::Connector;
 
@@ -59,6 +61,8 @@ struct Handlers {
     error: Option<OnError>,
     ping: Option<OnControl>,
     pong: Option<OnControl>,
+    /// The worker is others' as well: a panic ends at this client's socket.
+    guarded: bool,
 }
 
 /// Why a client could not run.
@@ -224,12 +228,15 @@ impl Client {
     pub fn embed(self, io: Box<dyn Io>, url: &str) -> Result<Worker, ClientError> {
         let group = Group::new(vec![io.waker()]);
         let worker = Worker::new(io, &group, 0, self.options.clone(), Rc::new(()));
-        self.connect(&worker.handle(), url)?;
+        self.begin(&worker.handle(), url)?;
         Ok(worker)
     }
 
     /// Begins the connection on a worker that is there already, beside whatever else it does: one of a server's, for example
     /// ([`LocalSocket::worker`]). That worker's [`Options`] count, but for the compression, which is this client's.
+    ///
+    /// As with a server's handlers, a panic in one of these ends at its socket, which is closed with 1011: the worker and all
+    /// others on it go on. (A client on a worker of its own has nobody to protect: there a panic is the caller's, who runs it.)
     ///
     /// # Errors
     /// [`ClientError::Url`] and [`ClientError::Dial`].
@@ -247,7 +254,12 @@ impl Client {
     /// });
     /// # let _ = builder;
     /// ```
-    pub fn connect(self, worker: &LocalWorker, url: &str) -> Result<LocalSocket, ClientError> {
+    pub fn connect(mut self, worker: &LocalWorker, url: &str) -> Result<LocalSocket, ClientError> {
+        self.handlers.guarded = true;
+        self.begin(worker, url)
+    }
+
+    fn begin(self, worker: &LocalWorker, url: &str) -> Result<LocalSocket, ClientError> {
         let dial = self.dial(url)?;
         Ok(worker.connect(&dial, Rc::new(self.handlers), None)?)
     }
@@ -273,47 +285,62 @@ impl Client {
     }
 }
 
+impl Handlers {
+    fn call(&self, socket: &LocalSocket, handler: impl FnOnce()) {
+        if !self.guarded {
+            return handler();
+        }
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(handler)) {
+            let panic = Panic::new(&*payload);
+            socket.core().counters.panics.add(1);
+            tracing::error!(%panic, "a client's handler panicked; its socket is closed with 1011");
+            // Refused by nothing: the code may be sent, and after the end it does nothing.
+            let _ = socket.close(1011, "internal error");
+        }
+    }
+}
+
 impl Application for Handlers {
     fn connect_failed(&self, socket: &LocalSocket, error: &ConnectError) {
         match &self.error {
-            Some(handler) => handler(socket, error),
+            Some(handler) => self.call(socket, || handler(socket, error)),
             None => tracing::warn!(%error, "a connection could not be opened"),
         }
     }
 
     fn open(&self, socket: &LocalSocket) {
         if let Some(handler) = &self.open {
-            handler(socket);
+            self.call(socket, || handler(socket));
         }
     }
 
     fn message(&self, socket: &LocalSocket, message: Message<'_>) {
         if let Some(handler) = &self.message {
-            handler(socket, message);
+            self.call(socket, || handler(socket, message));
         }
     }
 
     fn drain(&self, socket: &LocalSocket) {
         if let Some(handler) = &self.drain {
-            handler(socket);
+            self.call(socket, || handler(socket));
         }
     }
 
     fn close(&self, socket: &LocalSocket, code: u16, reason: &str) {
         if let Some(handler) = &self.close {
-            handler(socket, code, reason);
+            self.call(socket, || handler(socket, code, reason));
         }
     }
 
     fn ping(&self, socket: &LocalSocket, data: &[u8]) {
         if let Some(handler) = &self.ping {
-            handler(socket, data);
+            self.call(socket, || handler(socket, data));
         }
     }
 
     fn pong(&self, socket: &LocalSocket, data: &[u8]) {
         if let Some(handler) = &self.pong {
-            handler(socket, data);
+            self.call(socket, || handler(socket, data));
         }
     }
 }

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test from end to end: what goes wrong has to be loud")]
 
 mod again;
+mod beside;
 mod handshake;
+mod notified;
 mod secure;
 mod servers;
 mod stream;

@@ -334,10 +334,12 @@ impl WebSocket {
                 }
             }
             Arrival::Closed => {
+                self.wire.finish();
                 let _ = self.wire.try_flush();
                 self.timers.closing();
             }
             Arrival::Failed(error) => {
+                self.wire.finish();
                 let _ = self.wire.try_flush();
                 self.end(Some(error.into()));
             }
@@ -365,6 +367,9 @@ impl WebSocket {
     fn end(&mut self, failure: Option<WebSocketError>) {
         if self.machine.end() {
             self.failure = failure;
+            // Whoever ended it may still listen; whether this arrives changes nothing.
+            self.wire.finish();
+            let _ = self.wire.try_flush();
         }
     }
 }

@@ -139,6 +139,8 @@ pub(super) struct Wire {
     sealed: Vec<u8>,
     /// How much the kernel has of what goes to it: of the records under TLS, else of the frames.
     sent: usize,
+    /// Nothing follows what is queued: TLS says so as well.
+    finishing: bool,
     waiting: Arc<Waiting>,
     waker: Waker,
 }
@@ -147,7 +149,7 @@ impl Wire {
     pub fn new(socket: Socket, tls: Secured) -> Self {
         let waiting = Arc::<Waiting>::default();
         let waker = Waker::from(waiting.clone());
-        Self { socket, tls, out: Vec::new(), sealed: Vec::new(), sent: 0, waiting, waker }
+        Self { socket, tls, out: Vec::new(), sealed: Vec::new(), sent: 0, finishing: false, waiting, waker }
     }
 
     #[cfg(feature = "tls")]
@@ -161,6 +163,11 @@ impl Wire {
         self.out.len() + self.sealed.len() + own - self.sent
     }
 
+    /// Nothing is queued any more from here on: behind what is, TLS ends with close_notify (RFC 8446, section 6.1).
+    pub fn finish(&mut self) {
+        self.finishing = true;
+    }
+
     /// Encrypts what is to be encrypted.
     fn seal(&mut self) -> io::Result<()> {
         let Some(session) = &mut self.tls else { return Ok(()) };
@@ -168,10 +175,15 @@ impl Wire {
             return Ok(());
         }
         if !self.out.is_empty() {
-            let length = session.seal(&self.out, &mut self.sealed, false)?;
+            let length = session.seal(&self.out, &mut self.sealed, self.finishing)?;
             self.sealed.truncate(length);
             self.out.clear();
-        } else if !session.waiting().is_empty() {
+            return Ok(());
+        }
+        if self.finishing {
+            session.finish();
+        }
+        if !session.waiting().is_empty() {
             let waiting = session.waiting();
             self.sealed.extend_from_slice(waiting);
             let length = waiting.len();
