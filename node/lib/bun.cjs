@@ -10,6 +10,8 @@ globalThis.Bun ??= tidewire;
 if (globalThis.Bun === tidewire) globalThis.WebSocket = tidewire.WebSocket;
 // Where Node.js has none, or no events for it.
 for (const name of ["WebSocket", "CloseEvent", "ErrorEvent", "MessageEvent"]) globalThis[name] ??= tidewire[name];
+// And where it is hidden behind a flag (Node.js 18).
+globalThis.crypto ??= require("node:crypto").webcrypto;
 
 const IMPORTED = pathToFileURL(require.resolve("./index.mjs")).href;
 const REQUIRED = pathToFileURL(require.resolve("./index.cjs")).href;

@@ -73,10 +73,10 @@ test("it provides Bun with the package's exports, by import and by require, and 
     "required.cjs": `require("tidewire/bun"); ${print}`,
     "imported.cjs": print,
     "there.cjs": 'globalThis.Bun = { mine: 1 }; const ws = globalThis.WebSocket; require("tidewire/bun"); console.log(Object.keys(Bun).join(), !ws || WebSocket === ws)',
-    "client.cjs": 'require("tidewire/bun"); console.log(WebSocket === require("tidewire").WebSocket)',
+    "client.cjs": 'require("tidewire/bun"); console.log(WebSocket === require("tidewire").WebSocket, crypto.randomUUID().length)',
   });
   assert.strictEqual(await run(folder, "required.cjs"), "serve,Cookie,CookieMap,WebSocket,CloseEvent,ErrorEvent,MessageEvent true\n");
   if (hooks) assert.strictEqual(await run(folder, "--import", "tidewire/bun", "imported.cjs"), "serve,Cookie,CookieMap,WebSocket,CloseEvent,ErrorEvent,MessageEvent true\n");
   assert.strictEqual(await run(folder, "there.cjs"), "mine true\n");
-  assert.strictEqual(await run(folder, "client.cjs"), "true\n");
+  assert.strictEqual(await run(folder, "client.cjs"), "true 36\n");
 });
