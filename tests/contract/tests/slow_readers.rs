@@ -125,7 +125,7 @@ fn idle_timeout_leaves_alone_whoever_reads_what_waits_and_pings_it_then() {
     assert!(received.ends_with(&[FIN | PING, 0]), "then it is pinged");
     let ended = ended.expect("it does not answer");
     assert!((67 * SECOND..=71 * SECOND + COARSE).contains(&ended), "it took {ended:?}");
-    assert_eq!(notes.take(), ["open", "close 1006"]);
+    assert_eq!(notes.take(), ["open", "close 1006 WebSocket timed out from inactivity"]);
     assert_eq!((world.server.metrics().closed_idle, world.server.metrics().pings_sent), (1, 1));
     world.end(Vec::new());
 }
@@ -138,7 +138,7 @@ fn idle_timeout_cuts_off_whoever_reads_no_more_of_what_waits() {
         let (_, ended) = read_slowly(&mut world, &mut peer, 1000, reads * SECOND);
         assert_eq!(ended, None);
         let start = world.network.now();
-        assert!(world.run(|| notes.has("close 1006")));
+        assert!(world.run(|| notes.has("close 1006 WebSocket timed out from inactivity")));
         let silent = world.network.now() - start;
         assert!(silent >= 9 * SECOND && silent <= 10 * SECOND + COARSE, "it was cut off after {silent:?}");
         world.end(Vec::new());
