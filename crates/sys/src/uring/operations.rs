@@ -215,7 +215,8 @@ impl Uring {
         let sockets = &mut self.sockets;
         self.due.retain(|number| {
             let Some(entry) = sockets.any(*number) else { return false };
-            entry.is_due = entry.wants_bytes() && !entry.items.is_empty();
+            // A poll may have found something while a socket was closed or a batch sent.
+            entry.is_due = entry.found != Found::default() || (entry.wants_bytes() && !entry.items.is_empty());
             entry.is_due
         });
         !self.due.is_empty()

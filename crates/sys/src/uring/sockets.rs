@@ -34,7 +34,7 @@ pub(super) enum Phase {
 }
 
 /// What a poll has found and the engine was not yet told.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub readable: bool,
     pub writable: bool,

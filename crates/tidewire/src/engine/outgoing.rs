@@ -261,8 +261,10 @@ impl Outgoing {
         }
     }
 
-    /// What the kernel answered when it was offered so many bytes of the outbox; whether it may take more.
-    #[inline]
+    /// What the kernel answered when it was offered so many bytes of the outbox; whether it may take more. (As a call it takes 30 more
+    /// instructions for each delivery.)
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "measured")]
     pub(super) fn sent(&mut self, connection: &mut Connection, id: SocketId, offered: usize, answer: io::Result<usize>) -> bool {
         match answer {
             Ok(sent) => {
@@ -273,11 +275,11 @@ impl Outgoing {
                 if let Some(outbox) = &mut connection.outbox {
                     outbox.advance(sent, &mut self.log);
                 }
-                let all = sent == offered && !connection.holds_sealed();
-                if !all {
+                if sent < offered || connection.holds_sealed() {
                     self.stall(connection, id);
+                    return false;
                 }
-                all
+                true
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => true,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -394,13 +394,14 @@ impl State {
         let any = !dirty.is_empty();
         if dirty.len() > 1 && self.out.io.gathers_sends() {
             self.out.flush_gathered(&mut self.table, &dirty);
+            dirty.retain(|id| self.table.find(*id).is_some_and(|connection| connection.flags.dirty));
         }
         for id in dirty.drain(..) {
-            if let Some(connection) = self.table.find_mut(id)
-                && std::mem::take(&mut connection.flags.dirty)
-                && !connection.flags.stalled
-            {
-                self.out.flush(connection, id);
+            if let Some(connection) = self.table.find_mut(id) {
+                connection.flags.dirty = false;
+                if !connection.flags.stalled {
+                    self.out.flush(connection, id);
+                }
             }
         }
         if self.out.dirty.is_empty() {
