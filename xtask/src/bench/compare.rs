@@ -77,6 +77,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
     if everybody.is_empty() {
         return Err(Failure::new("none of these servers takes part in these rows: --list says who does"));
     }
+    // What is built now is what is measured, whatever is committed meanwhile.
+    let commit = machine::commit(workspace);
     let programs = Programs::of(workspace, options.tidewire.clone());
     programs.build(workspace)?;
     let absent = programs.prepare(workspace, &everybody)?;
@@ -94,7 +96,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result {
     let mut missed = Vec::new();
     for (row, who) in rows {
         let mut measured = measure(&stage, row, &who, &absent, options.rounds)?;
-        (measured.date, measured.commit) = (machine::today(), machine::commit(workspace));
+        (measured.date, measured.commit) = (machine::today(), commit.clone());
         print!("{}", told(row, &measured));
         missed
             .extend(row.targets.iter().filter(|target| measured.judge(**target).is_some_and(|(_, met)| !met)).map(|_| row.name));
