@@ -343,7 +343,7 @@ export interface Server<T = undefined> {
   readonly development: boolean;
   /** The option `id`. Nothing here reads it. */
   readonly id: string;
-  /** Requests that are not answered yet. */
+  /** Requests that are not answered yet, and whose peers are still there. */
   readonly pendingRequests: number;
   /** WebSockets that are open. */
   readonly pendingWebSockets: number;

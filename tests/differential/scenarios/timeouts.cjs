@@ -32,6 +32,14 @@ const http = (fetch, until = "end", { write = (peer) => peer.ask("GET", "/"), ..
   },
 });
 
+/** An answer that comes long after the server's limit, because the request has another. */
+const late = (limit) =>
+  http(async (req, server) => {
+    await limit(req, server);
+    await after(LONG_AFTER);
+    return new Response("late");
+  }, "200");
+
 const never = () => new Promise(() => {});
 
 module.exports = {
@@ -109,31 +117,12 @@ module.exports = {
   "timeout() of one second, where the server's is a minute": http((req, server) => server.timeout(req, 1) ?? never(), "end", {
     idleTimeout: 60,
   }),
-  "timeout() of a minute, where the server's is a second": http(
-    async (req, server) => {
-      server.timeout(req, 60);
-      await after(LONG_AFTER);
-      return new Response("late");
-    },
-    "200",
-  ),
-  "timeout() of none": http(
-    async (req, server) => {
-      server.timeout(req, 0);
-      await after(LONG_AFTER);
-      return new Response("late");
-    },
-    "200",
-  ),
-  "timeout() after a while": http(
-    async (req, server) => {
-      await null;
-      server.timeout(req, 60);
-      await after(LONG_AFTER);
-      return new Response("late");
-    },
-    "200",
-  ),
+  "timeout() of a minute, where the server's is a second": late((req, server) => server.timeout(req, 60)),
+  "timeout() of none": late((req, server) => server.timeout(req, 0)),
+  "timeout() after a while": late(async (req, server) => {
+    await null;
+    server.timeout(req, 60);
+  }),
   "an upgraded socket has its own limit": {
     serve: (site) => ({ idleTimeout: 1, websocket: { ...witness(site), idleTimeout: 60 } }),
     async drive({ open, program }) {
