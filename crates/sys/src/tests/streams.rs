@@ -270,3 +270,28 @@ fn what_waits_for_the_end_of_a_pause_takes_its_own_size() {
     let buffer = io.recv(&socket).unwrap();
     assert_eq!((&*buffer, buffer.capacity()), (&b"abc"[..], 3));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_sends_much_is_received_in_large_pieces() {
+    if !has_rings() {
+        return;
+    }
+    let mut io = crate::uring::Uring::new().unwrap();
+    let (socket, mut stream) = connection(&mut io);
+    io.watch(&socket, SERVER, Interest::READ).unwrap();
+    let sender = thread::spawn(move || stream.write_all(&pattern(1, 8 << 20)).map(|()| stream));
+    let (mut heard, mut largest) = (0, 0);
+    wait_until(&mut io, |io, events| {
+        if events.iter().any(|event| event.readable)
+            && let Ok(buffer) = io.recv(&socket)
+        {
+            heard += buffer.len();
+            largest = largest.max(buffer.capacity());
+            io.give_back(buffer);
+        }
+        heard == 8 << 20
+    });
+    assert_eq!(largest, crate::readiness::RECEIVE_SIZE);
+    drop(sender.join().unwrap());
+}

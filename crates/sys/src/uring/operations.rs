@@ -15,9 +15,10 @@ use crate::buffer::Buffer;
 use crate::io::{Event, Socket};
 
 /// Whether somebody who has sent so much at once, perhaps before the last of it was dealt with, will send much more. That is received on
-/// demand from then on, into buffers as large as readiness has: a message of 1 MiB in small pieces would cost a third more.
+/// demand from then on, into a buffer as large as readiness has, and the same one for everybody. Measured, of readiness: echoes of 1 MiB
+/// 1.3 in pieces of a small buffer's size and 1.05 so, of 16 KiB (100 connections, a buffer each) 1.10 and 1.04.
 const fn is_bulk(bytes: usize, more_waits: bool) -> bool {
-    bytes >= if more_waits { buffers::SIZE / 8 } else { buffers::SIZE / 4 * 3 }
+    bytes >= if more_waits { buffers::SIZE / 8 } else { buffers::SIZE / 4 }
 }
 
 impl Uring {
@@ -161,8 +162,12 @@ impl Uring {
                     Item::Bytes(buffer) => entry.in_bulk |= is_bulk(buffer.len(), !entry.items.is_empty()),
                     Item::End | Item::Lost(_) => entry.has_ended = true,
                 }
+                let is_to_end = entry.in_bulk;
                 self.items.push(&mut entry.items, item);
                 self.mark_due(number);
+                if is_to_end {
+                    self.mark_stale(number);
+                }
             }
             Some(Item::Bytes(buffer)) => self.buffers.give_back(buffer),
             _ => {}
