@@ -259,7 +259,7 @@ fn row_24_a_peer_that_is_not_there_is_noticed_within_the_idle_timeout_and_four_s
         let mut gone = client.into_wire();
         gone.stall(1_000_000 * SECOND);
         let (start, timeout) = (world.network.now(), Duration::from_secs(u64::from(idle)));
-        assert!(world.run(|| notes.has("close 1006")));
+        assert!(world.run(|| notes.has("close 1006 WebSocket timed out from inactivity")));
         let noticed = world.network.now() - start;
         let silent = if way == 0 { noticed + lived } else { noticed };
         assert!(silent >= timeout && noticed <= timeout + 4 * SECOND, "way {way}, pings {pings}, {timeout:?}: {noticed:?}");
