@@ -26,5 +26,7 @@ function run(path, echo) {
 (async () => {
   const count = Number(await run("/getCaseCount", false));
   for (let number = 1; number <= count; number++) await run(`/runCase?case=${number}&agent=${agent}`, true);
+  // A WebSocket has closed when both have said so; its connection may end later. The suite has seen that end when it answers again.
+  await run("/getCaseCount", false);
   await run(`/updateReports?agent=${agent}`, false);
 })();

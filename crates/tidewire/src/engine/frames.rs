@@ -82,6 +82,7 @@ impl Core {
         let socket = self.local(id);
         let mut application = self.application_of(&socket);
         let mut reloads = self.reloads.get();
+        let mut takes_runs = application.takes_runs();
         let mut at = 0;
         let rest = loop {
             let standing = self.standing(id);
@@ -94,8 +95,9 @@ impl Core {
                 // A handler has reloaded: what follows in the same read is the new handlers', by the new limits.
                 (reloads, limits) = (self.reloads.get(), self.state.borrow().limits);
                 self.let_go(std::mem::replace(&mut application, self.application_of(&socket)));
+                takes_runs = application.takes_runs();
             }
-            if standing == Standing::Open && application.takes_runs() {
+            if takes_runs && standing == Standing::Open {
                 let (before, mut run) = (at, Run::new(&mut receiver, &limits, input, at));
                 application.run(&socket, &mut run);
                 at = run.end(&self.counters);
