@@ -116,8 +116,10 @@ fn check_messages(report: &Value, connections: u64, receivers: f64) {
     let ranks = ["min", "p50", "p90", "p99", "p99_9", "max"].map(|rank| number(report, &format!("/latency_us/{rank}")));
     assert!(ranks[0] > 0.0 && ranks.is_sorted(), "{report}");
     assert_eq!(report["server"]["pid"], std::process::id(), "{report}");
-    for field in ["cpu_us_per_message", "cpu_us_per_delivery", "busy", "resident_bytes"] {
-        assert!(number(report, &format!("/server/{field}")) > 0.0, "{report}");
+    assert!(number(report, "/server/resident_bytes") > 0.0, "{report}");
+    // The kernel counts the time of what runs when its clock ticks: 500 messages may be over before.
+    for field in ["cpu_us_per_message", "cpu_us_per_delivery", "busy"] {
+        assert!(number(report, &format!("/server/{field}")) >= 0.0, "{report}");
     }
 }
 
