@@ -354,6 +354,14 @@ impl LocalSocket {
 
     /// How many bytes, frame heads included, would be sent now without asking the kernel: as long as short messages stay within
     /// it and nothing else is done with the socket, each answers [`Sent`](SendStatus::Sent). 0 behind backpressure and once closed.
+    ///
+    /// ```
+    /// # fn handler(ws: &tidewire::Ws<()>) {
+    /// while ws.room() > 2 + 5 {
+    ///     ws.send("hello"); // behind a head of two bytes
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn room(&self) -> usize {
         let state = self.core.state.borrow();

@@ -7,6 +7,33 @@ use super::counters::Counters;
 
 /// The short messages (of at most 125 bytes, whole, not compressed) that lie next in what a socket has received: what
 /// [`Application::run`](super::Application::run) is given.
+///
+/// ```
+/// use tidewire::engine::{Application, LocalSocket, Run};
+///
+/// /// Echoes at most four messages in a call, and nothing behind one that says so.
+/// struct Echo;
+///
+/// impl Application for Echo {
+///     fn takes_runs(&self) -> bool {
+///         true
+///     }
+///
+///     fn run(&self, socket: &LocalSocket, run: &mut Run<'_>) {
+///         let mut taken = Vec::new();
+///         while taken.len() < 4 && let Some(message) = run.next() {
+///             taken.push(message.into_owned());
+///         }
+///         let last = taken.iter().position(|message| message.text() == "bye");
+///         let handled = last.map_or(taken.len(), |at| at + 1);
+///         taken.drain(..handled).for_each(|message| { socket.send(message); });
+///         if last.is_some() {
+///             socket.close(1000, "").expect("it may be sent");
+///         }
+///         run.keep(handled);
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Run<'a> {
     receiver: &'a mut Receiver,
