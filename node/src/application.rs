@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use http::HeaderMap;
 use http::request::Parts;
-use tidewire::engine::{Application, ConnectError, LocalSocket, LocalWorker, Run};
+use tidewire::engine::{Ahead, Application, ConnectError, LocalSocket, LocalWorker, Run};
 use tidewire::http::{RequestBody, Responder};
 use tidewire::{Message, Request};
 
@@ -156,10 +156,11 @@ impl JsApplication {
     fn gather(&self, run: &mut Run<'_>, arguments: &mut [Value]) -> usize {
         let (mut count, mut written) = (0, 0);
         for place in arguments {
-            *place = match run.next() {
-                Some(Message::Text(text)) => self.env.string(&text),
-                Some(Message::Binary(bytes)) => {
-                    let fits = self.replies.slab.write(written, &bytes);
+            *place = match run.next_ahead() {
+                Some(Ahead::Ascii(bytes)) => self.env.latin1(bytes),
+                Some(Ahead::Text(text)) => self.env.utf8(text),
+                Some(Ahead::Binary(bytes)) => {
+                    let fits = self.replies.slab.write(written, bytes);
                     debug_assert!(fits, "so many short messages fit");
                     written += bytes.len();
                     self.env.uint(bytes.len() as u32)

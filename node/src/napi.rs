@@ -3,7 +3,7 @@
 //! An [`Env`] is only made by Node.js calling us, on the thread that it belongs to, and the types here are not `Send`: so
 //! every call below is made on the right thread, with an environment that is alive.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_void;
 use std::ptr;
 
 use napi_sys as sys;
@@ -86,16 +86,15 @@ impl Env {
 
     /// A string.
     pub fn string(self, text: &str) -> Value {
+        // ASCII is Latin-1 as it is, and the cheaper way.
+        if text.is_ascii() { self.latin1(text.as_bytes()) } else { self.utf8(text) }
+    }
+
+    /// As [`Env::string`], of what is known not to be ASCII.
+    pub fn utf8(self, text: &str) -> Value {
         let mut value = ptr::null_mut();
-        let (data, length) = (text.as_ptr().cast::<c_char>(), text.len() as isize);
-        // SAFETY: the pointer and the length are those of `text`. ASCII is Latin-1 as it is, and the cheaper way.
-        unsafe {
-            if text.is_ascii() {
-                sys::napi_create_string_latin1(self.0, data, length, &raw mut value);
-            } else {
-                sys::napi_create_string_utf8(self.0, data, length, &raw mut value);
-            }
-        }
+        // SAFETY: the pointer and the length are those of `text`.
+        unsafe { sys::napi_create_string_utf8(self.0, text.as_ptr().cast(), text.len() as isize, &raw mut value) };
         Value(value)
     }
 

@@ -22,6 +22,29 @@ pub enum Event<'a> {
     Close(Option<CloseReason<'a>>),
 }
 
+/// A short message that [`Receiver::next_ahead`](crate::Receiver::next_ahead) has taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead<'a> {
+    /// A text message, all of it ASCII: the bytes are its characters, in UTF-8 as in Latin-1.
+    Ascii(&'a [u8]),
+    /// A text message with other characters, valid UTF-8.
+    Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
+}
+
+impl<'a> Ahead<'a> {
+    /// The payload.
+    #[inline]
+    #[must_use]
+    pub const fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::Ascii(bytes) | Self::Binary(bytes) => bytes,
+            Self::Text(text) => text.as_bytes(),
+        }
+    }
+}
+
 impl Event<'_> {
     /// The same event with a copy of what it borrowed.
     #[must_use]

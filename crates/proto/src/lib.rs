@@ -61,7 +61,7 @@ mod utf8;
 
 pub use close::{CloseReason, encode_close};
 pub use error::{PeerError, UsageError};
-pub use event::Event;
+pub use event::{Ahead, Event};
 pub use frame::{Head, Opcode, encode_compressed, encode_control, encode_frame, encode_head, head_len};
 pub use limits::{Limits, Role};
 pub use receive::Receiver;

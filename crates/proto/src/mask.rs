@@ -29,6 +29,41 @@ pub fn apply(key: [u8; 4], offset: usize, bytes: &mut [u8]) {
     }
 }
 
+/// Masks or unmasks all of `bytes` but the first `down`, and moves it down over those: what it makes begins where `bytes` begins. For
+/// what is short.
+#[inline]
+pub(crate) fn apply_down(key: [u8; 4], bytes: &mut [u8], down: usize) {
+    let key = u32::from_le_bytes(key);
+    let word = (u64::from(key) << 32) | u64::from(key);
+    let len = bytes.len() - down;
+    let mut at = 0;
+    // Each piece is read before anything is written where it was, because everything moves down.
+    while at + 8 <= len {
+        step::<8>(bytes, at, down, word);
+        at += 8;
+    }
+    if len & 4 != 0 {
+        step::<4>(bytes, at, down, word);
+        at += 4;
+    }
+    if len & 2 != 0 {
+        step::<2>(bytes, at, down, word);
+        at += 2;
+    }
+    if len & 1 != 0 {
+        step::<1>(bytes, at, down, word >> (8 * (at & 2)));
+    }
+}
+
+/// Masks `N` bytes at `at + down`, and puts them at `at`.
+#[inline]
+fn step<const N: usize>(bytes: &mut [u8], at: usize, down: usize, word: u64) {
+    let mut piece = [0; 8];
+    piece[..N].copy_from_slice(&bytes[at + down..at + down + N]);
+    let piece = (u64::from_le_bytes(piece) ^ word).to_le_bytes();
+    bytes[at..at + N].copy_from_slice(&piece[..N]);
+}
+
 /// A multiple of the key's length, wide enough to fill the vector registers of every target.
 const BLOCK: usize = 32;
 
@@ -75,6 +110,21 @@ mod tests {
                         let expected = plain[index] ^ inside.map_or(0, |index| key[(offset + index) % 4]);
                         assert_eq!(*byte, expected, "start {start}, length {len}, offset {offset}, index {index}");
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_moves_down_is_masked_as_what_stays() {
+        for key in [[0x9b, 0x01, 0xe7, 0x5c], [0; 4]] {
+            for down in 0..=8 {
+                for len in 0..=130 {
+                    let bytes: Vec<u8> = (0..len + down).map(|index| (index * 37 + 11) as u8).collect();
+                    let (mut moved, mut stays) = (bytes.clone(), bytes[down..].to_vec());
+                    apply_down(key, &mut moved, down);
+                    apply(key, 0, &mut stays);
+                    assert_eq!(moved[..len], stays, "{len} bytes, {down} down");
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::mem;
 use crate::close;
 use crate::deflate::Inflater;
 use crate::error::PeerError;
-use crate::event::Event;
+use crate::event::{Ahead, Event};
 use crate::frame::{FIN, LEN_7, MASKED, MAX_HEAD, Opcode};
 use crate::head::{self, Context, Incoming};
 use crate::limits::{Limits, Role};
@@ -108,13 +108,18 @@ impl Receiver {
         }
     }
 
+    /// Whether it is worthwhile to ask [`Receiver::next_short`] for what begins here: a quick look at the head.
+    #[inline]
+    #[must_use]
+    pub fn looks_short(input: &[u8]) -> bool {
+        matches!(input, [TEXT | BINARY, second, ..] if usize::from(second & !MASKED) <= LEN_7)
+    }
+
     /// As [`Receiver::next`], but only for a message of at most 125 bytes that lies whole in the input, in one frame and not
-    /// compressed. For anything else it answers `None`, and consumes nothing. What it has consumed may be
-    /// [put back](Receiver::put_back).
+    /// compressed. For anything else it answers `None`, and consumes nothing.
     ///
     /// # Errors
-    /// [`PeerError::InvalidUtf8`]: the message is consumed, but the receiver goes on. Put it back, and have
-    /// [`Receiver::next`] judge it when it is due.
+    /// [`PeerError::InvalidUtf8`].
     ///
     /// # Panics
     /// When `at` is beyond the end of `input`.
@@ -126,10 +131,29 @@ impl Receiver {
         at: &mut usize,
     ) -> Result<Option<Event<'a>>, PeerError> {
         let Some(short) = self.short_message(limits, &input[*at..]) else { return Ok(None) };
-        short.lend(input, at).map(Some)
+        self.lend_short(short, input, at)
     }
 
-    /// Makes of messages that [`Receiver::next_short`] has given what they were on the wire, so that they can be given again: as
+    /// As [`Receiver::next_short`], for a message that may not be due: it can be [put back](Receiver::put_back).
+    ///
+    /// # Errors
+    /// [`PeerError::InvalidUtf8`]: the message is consumed, but the receiver goes on. Put it back, and have
+    /// [`Receiver::next`] judge it when it is due.
+    ///
+    /// # Panics
+    /// When `at` is beyond the end of `input`.
+    #[inline]
+    pub fn next_ahead<'a>(
+        &mut self,
+        limits: &Limits,
+        input: &'a mut [u8],
+        at: &mut usize,
+    ) -> Result<Option<Ahead<'a>>, PeerError> {
+        let Some(short) = self.short_message(limits, &input[*at..]) else { return Ok(None) };
+        short.look_at(input, at).map(Some)
+    }
+
+    /// Makes of messages that [`Receiver::next_ahead`] has given what they were on the wire, so that they can be given again: as
     /// many as lie in `input`, which begins and ends with one.
     pub fn put_back(input: &mut [u8]) {
         let mut rest = input;
@@ -161,9 +185,6 @@ impl Receiver {
     /// to [`Receiver::advance`].
     #[inline]
     fn short_message(&self, limits: &Limits, input: &[u8]) -> Option<Short> {
-        const TEXT: u8 = FIN | Opcode::Text as u8;
-        const BINARY: u8 = FIN | Opcode::Binary as u8;
-
         let [first @ (TEXT | BINARY), second, rest @ ..] = input else { return None };
         let len = usize::from(second & !MASKED);
         if self.finished || self.partial.is_some() || len > LEN_7 || len > limits.max_message {
@@ -338,6 +359,10 @@ enum Step {
     Message(Message),
 }
 
+/// The first bytes of whole messages that are not compressed.
+const TEXT: u8 = FIN | Opcode::Text as u8;
+const BINARY: u8 = FIN | Opcode::Binary as u8;
+
 /// Where a short message lies, relative to its first byte.
 struct Short {
     text: bool,
@@ -347,18 +372,49 @@ struct Short {
 }
 
 impl Short {
+    /// The message, for good: its payload may be moved over its head.
     #[inline]
     fn lend<'a>(self, input: &'a mut [u8], at: &mut usize) -> Result<Event<'a>, PeerError> {
+        let (start, end) = (*at + self.start, *at + self.end);
+        *at = end;
+        let Some(key) = self.key else { return event(self.text, &input[start..end]) };
+        if !self.text {
+            let payload = &mut input[start..end];
+            mask::apply(key, 0, payload);
+            return event(false, payload);
+        }
+        // The standard library judges what begins at a word word by word, anything else byte by byte.
+        let down = input[start..].as_ptr().addr() % size_of::<usize>();
+        let down = if down <= self.start { down } else { 0 };
+        let moved = &mut input[start - down..end];
+        mask::apply_down(key, moved, down);
+        event(true, &moved[..end - start])
+    }
+
+    /// The message where it lies, so that it can be put back.
+    #[inline]
+    fn look_at<'a>(self, input: &'a mut [u8], at: &mut usize) -> Result<Ahead<'a>, PeerError> {
         let payload = &mut input[*at + self.start..*at + self.end];
         *at += self.end;
         if let Some(key) = self.key {
             mask::apply(key, 0, payload);
         }
         if !self.text {
-            return Ok(Event::Binary(Cow::Borrowed(payload)));
+            return Ok(Ahead::Binary(payload));
         }
-        utf8::validate(payload).map(|text| Event::Text(Cow::Borrowed(text))).ok_or(PeerError::InvalidUtf8)
+        if payload.is_ascii() {
+            return Ok(Ahead::Ascii(payload));
+        }
+        utf8::validate(payload).map(Ahead::Text).ok_or(PeerError::InvalidUtf8)
     }
+}
+
+#[inline]
+fn event(text: bool, payload: &[u8]) -> Result<Event<'_>, PeerError> {
+    if !text {
+        return Ok(Event::Binary(Cow::Borrowed(payload)));
+    }
+    utf8::validate(payload).map(|text| Event::Text(Cow::Borrowed(text))).ok_or(PeerError::InvalidUtf8)
 }
 
 impl Partial {

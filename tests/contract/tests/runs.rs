@@ -15,7 +15,7 @@ use tidewire_kit::client::{Client, Message as Received, Upgrade};
 use tidewire_kit::sim::{Faults, Network, Peer};
 use tidewire_kit::{Random, for_each_seed};
 
-/// Echoes. Of each run it takes some messages, handles some of these and puts the others back; whatever it handles may pause the socket
+/// Echoes. Of each run it takes all messages one by one, or some ahead, handles some of these and puts the others back; whatever it handles may pause the socket
 /// until the next turn, and the text `close` closes it.
 struct Echo {
     random: RefCell<Random>,
@@ -59,12 +59,20 @@ impl Application for Echo {
     }
 
     fn run(&self, socket: &LocalSocket, run: &mut Run<'_>) {
+        if self.random.borrow_mut().below(3) == 0 {
+            self.runs.set(self.runs.get() + 1);
+            // The run itself ends behind a message that closes or pauses.
+            while let Some(message) = run.next() {
+                self.handle(socket, &message);
+            }
+            return;
+        }
         let most = self.random.borrow_mut().below(6);
         let mut taken = Vec::new();
         while taken.len() < most
-            && let Some(message) = run.next()
+            && let Some(message) = run.next_ahead()
         {
-            taken.push(message.into_owned());
+            taken.push(Message::from(message).into_owned());
         }
         if taken.is_empty() {
             return;

@@ -302,7 +302,12 @@ fn an_invalid_short_text_ends_it() {
 fn short_messages_are_given_one_by_one_and_again_when_they_are_put_back() {
     for (role, key) in [(Role::Server, Some(KEY)), (Role::Client, None)] {
         let (mut wire, mut starts) = (Vec::new(), Vec::new());
-        let messages = [(Opcode::Text, &b"one"[..]), (Opcode::Binary, &[7; 125]), (Opcode::Text, b""), (Opcode::Text, b"\xff")];
+        let messages = [
+            (Opcode::Text, &b"one"[..]),
+            (Opcode::Binary, &[7; 125]),
+            (Opcode::Text, "zwölf".as_bytes()),
+            (Opcode::Text, b"\xff"),
+        ];
         for (opcode, payload) in messages {
             starts.push(wire.len());
             encode_frame(&mut wire, opcode, payload, key);
@@ -315,15 +320,16 @@ fn short_messages_are_given_one_by_one_and_again_when_they_are_put_back() {
             for (index, (opcode, payload)) in
                 messages.iter().enumerate().skip(starts.iter().position(|start| *start == at).unwrap())
             {
-                let next = receiver.next_short(&limits, &mut wire, &mut at);
+                let next = receiver.next_ahead(&limits, &mut wire, &mut at);
                 match *opcode {
                     _ if index == 3 => assert_eq!(next, Err(PeerError::InvalidUtf8)),
-                    Opcode::Text => assert_eq!(next, Ok(Some(text(std::str::from_utf8(payload).unwrap())))),
-                    _ => assert_eq!(next, Ok(Some(Event::Binary(payload.to_vec().into())))),
+                    Opcode::Text if payload.is_ascii() => assert_eq!(next, Ok(Some(Ahead::Ascii(payload)))),
+                    Opcode::Text => assert_eq!(next, Ok(Some(Ahead::Text(std::str::from_utf8(payload).unwrap())))),
+                    _ => assert_eq!(next, Ok(Some(Ahead::Binary(payload)))),
                 }
                 assert_eq!(at, starts[index + 1]);
             }
-            assert_eq!((receiver.next_short(&limits, &mut wire, &mut at), at), (Ok(None), starts[4]), "126 bytes are not short");
+            assert_eq!((receiver.next_ahead(&limits, &mut wire, &mut at), at), (Ok(None), starts[4]), "126 bytes are not short");
             Receiver::put_back(&mut wire[starts[keep]..at]);
             assert_eq!(wire[starts[keep]..], before[starts[keep]..], "all but {keep} are as they came");
             at = starts[keep];
@@ -339,10 +345,31 @@ fn what_is_not_a_short_message_is_left_untouched() {
     for bytes in [&ping[..], cut, &fragment, b"\x81", b""] {
         let (mut receiver, mut wire, mut at) = (Receiver::new(Role::Client), bytes.to_vec(), 0);
         assert_eq!(receiver.next_short(&Limits::default(), &mut wire, &mut at), Ok(None));
+        assert_eq!(receiver.next_ahead(&Limits::default(), &mut wire, &mut at), Ok(None));
         assert_eq!((at, &wire[..]), (0, bytes));
     }
     let (mut receiver, mut at) = (Receiver::new(Role::Client), 0);
     assert_eq!(receiver.next(&Limits::default(), &mut raw(0x01, b"Hel"), &mut at), Ok(None));
     let (mut whole, mut at) = (raw(0x81, b"lo"), 0);
     assert_eq!(receiver.next_short(&Limits::default(), &mut whole, &mut at), Ok(None), "a message is under way");
+}
+
+#[test]
+fn short_text_is_what_was_sent_wherever_it_begins() {
+    for payload in ["", "a", "Hello", "zwölf Wörter", "0123456789abcdefghijklmnop", &"ü".repeat(62), &"x".repeat(125)] {
+        for before in 0..16 {
+            let mut wire = vec![0; before];
+            let next = raw(0x82, b"next");
+            encode_frame(&mut wire, Opcode::Text, payload.as_bytes(), Some(KEY));
+            let end = wire.len();
+            wire.extend_from_slice(&next);
+            let (mut receiver, mut at) = (Receiver::new(Role::Server), before);
+            assert_eq!(receiver.next(&Limits::default(), &mut wire, &mut at), Ok(Some(text(payload))));
+            assert_eq!(
+                (at, &wire[..before], &wire[end..]),
+                (end, &vec![0; before][..], &next[..]),
+                "only its own frame is touched"
+            );
+        }
+    }
 }

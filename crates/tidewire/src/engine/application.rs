@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
+use tidewire_proto::Ahead;
 
 use super::dialing::ConnectError;
 use super::local::LocalSocket;
@@ -72,9 +73,10 @@ pub trait Application {
     fn takes_runs(&self) -> bool {
         false
     }
-    /// Short messages may have come together, perhaps none: for an application to whom each call is dear, as one in another language. It
-    /// takes what it likes to; the rest comes to [`message`](Application::message), and so does what is no short message. What follows
-    /// a message whose handler closes or pauses the socket, or changes options, must be [put back](Run::keep).
+    /// Short messages may have come together, perhaps none. The application [takes](Run::next) what it likes to, one after the other; the rest
+    /// comes to [`message`](Application::message), and so does what is no short message. One to whom each call is dear, as one in another
+    /// language, takes several [ahead](Run::next_ahead); then what follows a message whose handler closes or pauses the socket, or changes
+    /// options, must be [put back](Run::keep).
     fn run(&self, socket: &LocalSocket, run: &mut Run<'_>) {
         let _ = (socket, run);
     }
@@ -208,6 +210,16 @@ impl fmt::Display for Message<'_> {
 impl<'a> From<&'a str> for Message<'a> {
     fn from(text: &'a str) -> Self {
         Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl<'a> From<Ahead<'a>> for Message<'a> {
+    fn from(message: Ahead<'a>) -> Self {
+        match message {
+            Ahead::Ascii(bytes) => Self::Text(String::from_utf8_lossy(bytes)),
+            Ahead::Text(text) => Self::Text(Cow::Borrowed(text)),
+            Ahead::Binary(bytes) => Self::Binary(Cow::Borrowed(bytes)),
+        }
     }
 }
 

@@ -85,6 +85,9 @@ impl Core {
         let mut takes_runs = application.takes_runs();
         let mut at = 0;
         let rest = loop {
+            if at == input.len() {
+                break None;
+            }
             let standing = self.standing(id);
             match standing {
                 Standing::Open | Standing::Closing => {}
@@ -97,10 +100,16 @@ impl Core {
                 self.let_go(std::mem::replace(&mut application, self.application_of(&socket)));
                 takes_runs = application.takes_runs();
             }
-            if takes_runs && standing == Standing::Open {
-                let (before, mut run) = (at, Run::new(&mut receiver, &limits, input, at));
+            if takes_runs && standing == Standing::Open && Receiver::looks_short(&input[at..]) {
+                let (before, mut run) = (at, Run::new(self, id, &mut receiver, &limits, input, at));
                 application.run(&socket, &mut run);
-                at = run.end(&self.counters);
+                match run.end() {
+                    Ok(end) => at = end,
+                    Err(error) => {
+                        self.peer_error(id, error);
+                        break None;
+                    }
+                }
                 if at != before {
                     continue;
                 }
@@ -176,6 +185,11 @@ impl Core {
         if let (Some(rest), Some(early)) = (rest.filter(|rest| !rest.is_empty()), connection.stage.early()) {
             early.get_or_insert_default().extend_from_slice(rest);
         }
+    }
+
+    /// Whether messages of this socket are due.
+    pub(super) fn is_reading(&self, id: SocketId) -> bool {
+        self.standing(id) == Standing::Open
     }
 
     fn standing(&self, id: SocketId) -> Standing {

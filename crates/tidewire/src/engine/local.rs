@@ -414,6 +414,7 @@ impl LocalSocket {
             return;
         }
         connection.flags.paused = paused;
+        state.changes += 1;
         state.out.watch(connection, self.id);
         if !paused && matches!(connection.stage, Stage::Open(Some(_))) {
             state.early.push(self.id);

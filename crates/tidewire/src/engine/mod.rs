@@ -56,4 +56,5 @@ pub use local::{LocalSocket, LocalWorker, ReadyState, SocketError, check_close, 
 pub use options::Options;
 pub use run::Run;
 pub use table::SocketId;
+pub use tidewire_proto::Ahead;
 pub use worker::{Worker, WorkerError};

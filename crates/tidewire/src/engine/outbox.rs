@@ -18,6 +18,8 @@ pub(crate) struct Outbox {
     own: Vec<u8>,
     own_sent: usize,
     segments: VecDeque<Segment>,
+    /// How many of the bytes of `own` come behind all segments: most outboxes have nothing else.
+    tail: usize,
     queued: usize,
     /// The payload of the one pong that waits for a stall to end; a newer ping replaces it.
     pub pong: Option<Box<[u8]>>,
@@ -45,13 +47,8 @@ impl Outbox {
         let before = self.own.len();
         let result = write(&mut self.own);
         let added = self.own.len() - before;
-        if added > 0 {
-            self.queued += added;
-            match self.segments.back_mut() {
-                Some(Segment::Own(length)) => *length += added,
-                _ => self.segments.push_back(Segment::Own(added)),
-            }
-        }
+        self.queued += added;
+        self.tail += added;
         result
     }
 
@@ -59,6 +56,9 @@ impl Outbox {
     #[inline]
     pub fn refer(&mut self, range: LogRange, log: &mut TurnLog) {
         self.queued += range.len();
+        if self.tail > 0 {
+            self.end_tail();
+        }
         match self.segments.back_mut() {
             Some(Segment::Log(last)) if last.chunk == range.chunk && last.end == range.start => last.end = range.end,
             _ => {
@@ -68,15 +68,23 @@ impl Outbox {
         }
     }
 
+    /// Something else comes behind our own bytes.
+    #[inline(never)]
+    fn end_tail(&mut self) {
+        self.segments.push_back(Segment::Own(std::mem::take(&mut self.tail)));
+    }
+
     /// All that waits, where that is one piece: after one message, or after publishes that follow each other.
     #[inline]
     pub fn whole<'a>(&'a self, log: &'a TurnLog) -> Option<&'a [u8]> {
+        let own = &self.own[self.own_sent..];
         match self.segments.front() {
-            Some(segment) if self.segments.len() == 1 => Some(match *segment {
-                Segment::Own(_) => &self.own[self.own_sent..],
+            None => (self.tail > 0).then_some(own),
+            Some(segment) if self.segments.len() == 1 && self.tail == 0 => Some(match *segment {
+                Segment::Own(_) => own,
                 Segment::Log(range) => log.bytes(range),
             }),
-            _ => None,
+            Some(_) => None,
         }
     }
 
@@ -84,8 +92,9 @@ impl Outbox {
     pub fn slices<'a>(&'a self, log: &'a TurnLog, out: &mut [IoSlice<'a>]) -> usize {
         let mut own = &self.own[self.own_sent..];
         let mut count = 0;
-        for (slot, segment) in out.iter_mut().take(MAX_SLICES).zip(&self.segments) {
-            *slot = IoSlice::new(match *segment {
+        let tail = (self.tail > 0).then_some(Segment::Own(self.tail));
+        for (slot, segment) in out.iter_mut().take(MAX_SLICES).zip(self.segments.iter().copied().chain(tail)) {
+            *slot = IoSlice::new(match segment {
                 Segment::Own(length) => {
                     let (piece, rest) = own.split_at(length);
                     own = rest;
@@ -111,7 +120,11 @@ impl Outbox {
     fn advance_within(&mut self, mut sent: usize, log: &mut TurnLog) {
         self.queued -= sent;
         while sent > 0 {
-            let Some(first) = self.segments.front_mut() else { break };
+            let Some(first) = self.segments.front_mut() else {
+                self.own_sent += sent;
+                self.tail -= sent;
+                break;
+            };
             match first {
                 Segment::Own(length) => {
                     let step = sent.min(*length);
@@ -164,6 +177,7 @@ impl Outbox {
         }
         self.own.clear();
         self.own_sent = 0;
+        self.tail = 0;
         self.queued = 0;
     }
 }
@@ -227,11 +241,12 @@ mod tests {
                 outbox.refer(range, &mut log);
             }
             assert_eq!(outbox.segments.len(), 2, "the second range extends the first");
+            assert_eq!(outbox.tail, 0);
             outbox.write(|out| out.extend_from_slice(b"four "));
             outbox.write(|out| out.extend_from_slice(b"five"));
             assert_eq!(outbox.queued(), 23);
             assert_eq!(drain(&mut outbox, &mut log, step), b"one two three four five");
-            assert!(outbox.segments.is_empty());
+            assert!(outbox.segments.is_empty() && outbox.tail == 0 && outbox.own.is_empty());
         }
     }
 

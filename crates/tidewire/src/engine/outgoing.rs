@@ -129,6 +129,7 @@ impl Outgoing {
     }
 
     /// Queues a frame; `rsv1` says that its payload is compressed.
+    #[inline]
     pub fn put(&mut self, connection: &mut Connection, id: SocketId, opcode: Opcode, rsv1: bool, payload: &[u8]) {
         if payload.len() >= DIRECT && !connection.flags.stalled && !connection.flags.client {
             return self.send_direct(connection, id, opcode, rsv1, payload);
@@ -199,6 +200,7 @@ impl Outgoing {
     }
 
     /// Sends a large frame from the caller's memory, after what is queued; copies only what the kernel does not take.
+    #[inline(never)]
     fn send_direct(&mut self, connection: &mut Connection, id: SocketId, opcode: Opcode, rsv1: bool, payload: &[u8]) {
         if connection.queued() > 0 {
             self.flush(connection, id);

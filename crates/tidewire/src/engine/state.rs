@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub limits: Limits,
     /// The time of this turn.
     pub now: Duration,
+    /// Grows whenever a socket is closed or paused, or options change: what was received may not be due any more.
+    pub changes: u64,
     /// Whose kept input is due.
     pub early: Vec<SocketId>,
     /// Connections that are over. Dropping one may run user code, so the worker does it when nothing is borrowed.
@@ -77,6 +79,7 @@ impl State {
             limits: limits(&options),
             options,
             now,
+            changes: 0,
             early: Vec::new(),
             graveyard: Vec::new(),
             open: 0,
@@ -91,6 +94,7 @@ impl State {
     }
 
     pub fn reload(&mut self, options: Rc<Options>) {
+        self.changes += 1;
         self.limits = limits(&options);
         self.out.compression_threshold = options.compression_threshold;
         self.out.shared.configure(&options);
@@ -302,6 +306,7 @@ impl State {
 
     /// Brings a connection to a phase and its transport to what follows from it.
     fn end(&mut self, id: SocketId, next: Phase, transport: Transport) {
+        self.changes += 1;
         let Some(connection) = self.table.find_mut(id) else { return };
         match transport {
             Transport::Keep => {
@@ -366,6 +371,7 @@ impl State {
 
     /// Takes a connection out and closes its socket, or resets it.
     pub fn remove(&mut self, id: SocketId, abort: bool) {
+        self.changes += 1;
         self.leave(id);
         let Some(mut connection) = self.table.remove(id) else { return };
         if let Some(mut outbox) = connection.outbox.take() {

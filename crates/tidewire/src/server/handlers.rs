@@ -13,7 +13,7 @@ use super::run::Server;
 use super::upgrade::Upgrader;
 use super::ws::{Panic, Ws};
 use crate::engine::limits::Limit;
-use crate::engine::{Application, LocalSocket, Message};
+use crate::engine::{Application, LocalSocket, Message, Run};
 use crate::http::{Request, Responder, Response};
 
 pub(crate) type Fetching = Pin<Box<dyn Future<Output = Reply>>>;
@@ -78,16 +78,27 @@ impl<T: 'static> Typed<T> {
     /// Calls a handler of a socket. A panic goes to the error handler and ends at this socket.
     #[inline]
     fn call(&self, socket: &LocalSocket, handler: impl FnOnce(&Ws<T>)) {
+        self.with(socket, |ws| self.guard(ws, handler));
+    }
+
+    /// Gives `calls` the socket as its handlers know it.
+    #[inline]
+    fn with(&self, socket: &LocalSocket, calls: impl FnOnce(&Ws<T>)) {
         let cached = self.last.take().filter(|ws| ws.id() == socket.id());
         let Some(ws) = cached.or_else(|| Ws::new(socket.clone(), &self.server)) else {
             return tracing::error!("a socket's data is of another type than the handlers'; was reload given other handlers?");
         };
         let ends = self.ends.get();
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| handler(&ws))) {
-            self.panicked(&ws, &Panic::new(&*payload));
-        }
+        calls(&ws);
         if self.ends.get() == ends {
             self.last.replace(Some(ws));
+        }
+    }
+
+    #[inline]
+    fn guard(&self, ws: &Ws<T>, handler: impl FnOnce(&Ws<T>)) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| handler(ws))) {
+            self.panicked(ws, &Panic::new(&*payload));
         }
     }
 
@@ -181,6 +192,20 @@ impl<T: 'static> Application for Typed<T> {
     fn message(&self, socket: &LocalSocket, message: Message<'_>) {
         if let Some(handler) = &self.handlers.message {
             self.call(socket, |ws| handler(ws, message));
+        }
+    }
+
+    fn takes_runs(&self) -> bool {
+        self.handlers.message.is_some()
+    }
+
+    fn run(&self, socket: &LocalSocket, run: &mut Run<'_>) {
+        if let Some(handler) = &self.handlers.message {
+            self.with(socket, |ws| {
+                while let Some(message) = run.next() {
+                    self.guard(ws, |ws| handler(ws, message));
+                }
+            });
         }
     }
 
