@@ -110,8 +110,8 @@
 //!
 //! | feature | default | gives |
 //! |---|---|---|
-//! | `deflate` | yes | compression of messages, by zlib-rs |
-//! | `zlib` | yes | `deflate` by C zlib where it is better: small messages in half of the time, small windows in the memory that they say |
+//! | `deflate` | yes | compression of messages: by themselves by a compressor of Tidewire's own, otherwise by zlib-rs |
+//! | `zlib` | yes | C zlib where a connection keeps its context: small windows in the memory that they say, and less time for small messages |
 //! | `tls` | yes | `Builder::tls`, and `wss://` for clients |
 //! | `tokio` | no | `Server::serve`: run beside a tokio runtime; `client::WebSocket`, `client::Reconnecting` |
 //! | `tower` | no | `Builder::service`: any tower service, such as an axum router, answers what is not upgraded |

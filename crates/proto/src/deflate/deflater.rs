@@ -5,6 +5,7 @@ use std::mem;
 
 use super::TAIL;
 use super::codec::{self, RawDeflate, Stream};
+use super::whole::Whole;
 use crate::extension::Direction;
 
 /// Compresses messages for one peer, or, where none refers to another, for many.
@@ -39,6 +40,16 @@ impl Deflater {
     pub fn new(direction: Direction, level: i32) -> Self {
         Self::with_codec(codec::compressor(level.clamp(1, 9), direction.window_bits), direction.takeover)
     }
+
+    /// A compressor for messages by themselves, of at most [`Deflater::MAX_WHOLE`] bytes: a longer one is made into nothing. Its
+    /// matches stay inside a window of 2^`window_bits` bytes.
+    #[must_use]
+    pub fn whole(window_bits: u8) -> Self {
+        Self::with_codec(Box::new(Whole::new(window_bits)), false)
+    }
+
+    /// The longest message for [`Deflater::whole`].
+    pub const MAX_WHOLE: usize = Whole::MAX_INPUT;
 
     /// A compressor that uses another codec, whose distances must stay inside the window that was agreed on.
     #[must_use]

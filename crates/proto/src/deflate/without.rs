@@ -15,6 +15,9 @@ pub enum Inflater {}
 
 impl Deflater {
     /// As with the feature.
+    pub const MAX_WHOLE: usize = 0xfffe;
+
+    /// As with the feature.
     pub fn lend_room(&mut self, _: Vec<u8>) {
         match *self {}
     }

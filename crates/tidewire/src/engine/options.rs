@@ -53,17 +53,18 @@ pub struct Options {
     /// shrinks by one byte and of 128 by a third; with a context that is kept, 64 bytes become less than half. (Bun has no
     /// such threshold.)
     pub compression_threshold: usize,
-    /// How hard compressors try: 1 (fast) to 9 (small); 0 is what measures best, 1 for C zlib (feature `zlib`) and 2 for zlib-rs, which
-    /// does without that feature all and with it shared messages of more than 16 KiB. Default 0. A message of JSON by itself, in
-    /// microseconds and bytes:
+    /// How hard compressors try: 1 (fast) to 9 (small). 0 is what measures best: for shared messages of up to 64 KiB a compressor that is
+    /// made for whole messages, otherwise level 1 of C zlib (feature `zlib`) or level 2 of zlib-rs, which does without that feature all and
+    /// with it larger shared messages. Default 0. A message of JSON by itself, in microseconds and bytes:
     ///
     /// | | 256 B | 1 KiB | 4 KiB | 16 KiB |
     /// |---|---|---|---|---|
-    /// | zlib-rs 0.6, level 1 | 1.5, 117 | 2.3, 349 | 5.1, 1165 | 15, 4286 |
-    /// | **level 2** | 4.4, 110 | 5.9, 264 | 10.6, 838 | 28, 3140 |
-    /// | level 6 | 4.5, 109 | 6.8, 253 | 14.6, 750 | 56, 2695 |
-    /// | **C zlib 1.3, level 1** | 2.7, 111 | 3.5, 267 | 7.2, 883 | 22, 3407 |
-    /// | level 6, as peers have it | 3.2, 110 | 5.0, 256 | 15.0, 824 | 100, 2904 |
+    /// | **0** | 1.5, 111 | 2.5, 250 | 5.6, 790 | 16, 2919 |
+    /// | zlib-rs 0.6, level 1 | 1.6, 121 | 2.3, 339 | 5.1, 1169 | 16, 4279 |
+    /// | level 2 | 4.5, 111 | 5.7, 254 | 10, 797 | 27, 2962 |
+    /// | level 6, as Bun sends | 4.7, 112 | 6.7, 247 | 14, 762 | 48, 2790 |
+    /// | C zlib 1.3, level 1 | 2.7, 115 | 3.5, 258 | 7.0, 842 | 22, 3312 |
+    /// | level 6 | 2.9, 112 | 4.7, 251 | 14, 787 | 55, 2950 |
     pub compression_level: i32,
     /// Whether a silent peer is pinged 8 s before its idle timeout, or half of it if that is less. Default true (Bun:
     /// `sendPings`, the same).

@@ -1,7 +1,7 @@
 //! Target `deflate`: compression both ways against other implementations. What ours makes zlib reads, inside the window that was agreed on; what
 //! zlib makes ours reads; and of any other bytes ours says what a plain reader of the RFCs says.
 //!
-//! Input: two bytes of choices (which way; takeover, window and level), then messages as chunks, or one as it is.
+//! Input: two bytes of choices (which way; takeover, window and level, or the compressor for whole messages), then messages as chunks, or one as it is.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use tidewire_proto::deflate::{Deflater, Inflater};
@@ -21,9 +21,12 @@ pub fn run(bytes: &[u8]) {
     let mut way = Flags(input.byte());
     let mut flags = Flags(input.byte());
     let direction = Direction { takeover: flags.next(), window_bits: 8 + flags.below(8) };
-    let level = u32::from(flags.below(16)).min(9);
+    let level = u32::from(flags.below(16));
+    let whole = level > 9 && !direction.takeover;
+    let level = level.min(9);
     match way.below(4) {
-        0 => ours_to_zlib(input, direction, level),
+        0 if whole => ours_to_zlib(input, direction, Deflater::whole(direction.window_bits)),
+        0 => ours_to_zlib(input, direction, Deflater::new(direction, level as i32)),
         1 => zlib_to_ours(input, direction, level),
         _ => any_bytes(input, direction.takeover, way.below(64)),
     }
@@ -36,13 +39,14 @@ fn message(input: &mut Input<'_>) -> Vec<u8> {
     unit.repeat(if times < 240 { 1 + times % 8 } else { 1 << ((times - 238) / 2) })
 }
 
-fn ours_to_zlib(mut input: Input<'_>, direction: Direction, level: u32) {
-    let mut ours = Deflater::new(direction, level as i32);
+fn ours_to_zlib(mut input: Input<'_>, direction: Direction, mut ours: Deflater) {
     // zlib cannot read a window of 8 bits; ours stays inside it, which the tests of distances show.
     let mut zlib = Decompress::new_with_window_bits(false, direction.window_bits.max(9));
     while !input.is_empty() {
         let message = message(&mut input);
         let Some(compressed) = ours.message(&message) else { panic!("a working codec does not fail") };
+        let reach = inflate::reach(compressed).map(|reach| (reach.len, reach.distance <= 1 << direction.window_bits));
+        assert_eq!(reach, Ok((message.len(), true)), "in a window of {} bits", direction.window_bits);
         let compressed = [compressed, &TAIL].concat();
         if !direction.takeover {
             zlib.reset(false);

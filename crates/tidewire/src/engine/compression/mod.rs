@@ -99,52 +99,43 @@ impl Form {
     }
 }
 
-/// Which compressor suits a message by itself, where there is C zlib: its tables are cleared before each message, so a small message
-/// wants small ones; and zlib-rs is faster and makes less where there is much.
+/// Which compressor suits a message by itself: one that knows it to be a whole message, up to the largest that it takes, and zlib-rs
+/// above that.
 ///
-/// Measured, microseconds and bytes, with tables of 64 KiB, of 8 KiB, and by zlib-rs (`bench/codecs`):
+/// Measured, microseconds and bytes (`bench/codecs`); the bytes of level 6 are also what Bun 1.4.5 sends:
 ///
-/// | | JSON 64 | 256 | 1 KiB | 16 KiB | 64 KiB | text 1 KiB | 16 KiB | 64 KiB |
+/// | | JSON 64 | 256 | 1 KiB | 4 KiB | 16 KiB | text 1 KiB | 4 KiB | 16 KiB |
 /// |---|---|---|---|---|---|---|---|---|
-/// | 64 KiB | 1.93, 62 | 2.67, 115 | 3.54, 258 | **21.8, 3312** | 103, 13230 | 5.63, 544 | **52, 7636** | 215, 13928 |
-/// | 8 KiB | **1.70, 62** | **2.40, 115** | **3.30, 258** | 29.8, 3165 | 178, 12424 | **5.57, 544** | 106, 7866 | 717, 31177 |
-/// | zlib-rs | 3.40, 63 | 4.44, 111 | 5.68, 254 | 27.1, 2962 | **91, 11832** | 8.50, 529 | 55, 7253 | **106, 13605** |
+/// | **ours** | 1.07, 63 | 1.53, 111 | 2.46, 250 | 5.6, 790 | 16, 2919 | 4.1, 528 | 11, 1971 | 36, 7331 |
+/// | C zlib, level 1 | 2.02, 62 | 2.72, 115 | 3.54, 258 | 7.0, 842 | 22, 3312 | 5.5, 545 | 15, 2042 | 48, 7542 |
+/// | the same, small tables | 1.70, 62 | 2.48, 115 | 3.35, 258 | 7.0, 842 | 29, 3165 | 5.3, 545 | 15, 2048 | 111, 7795 |
+/// | zlib-rs, level 1 | 1.34, 63 | 1.56, 121 | 2.28, 339 | 5.1, 1169 | 16, 4279 | 3.5, 730 | 10, 2753 | 35, 9850 |
+/// | level 2 | 3.52, 63 | 4.47, 111 | 5.74, 254 | 10, 797 | 27, 2962 | 8.2, 529 | 19, 1962 | 54, 7185 |
+/// | level 6 | 3.57, 63 | 4.68, 112 | 6.70, 247 | 14, 762 | 48, 2790 | 9.2, 523 | 23, 1920 | 87, 6823 |
+///
+/// The same message again and again, which flatters those whose branches a processor can learn. With 64 different ones in turn 1 KiB of
+/// JSON takes ours 2.9 and C zlib with small tables 6.6, of text 6.9 and 17.6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Size {
-    #[cfg(feature = "zlib")]
-    Small,
-    Medium,
-    #[cfg(feature = "zlib")]
+    Whole,
     Large,
 }
 
 impl Size {
     /// How many there are.
-    const COUNT: usize = 3;
+    const COUNT: usize = 2;
 
-    #[cfg(feature = "zlib")]
-    fn of(payload: usize) -> Self {
-        match payload {
-            0..=2048 => Self::Small,
-            2049..=16_384 => Self::Medium,
-            _ => Self::Large,
-        }
-    }
-
-    #[cfg(not(feature = "zlib"))]
-    fn of(_: usize) -> Self {
-        Self::Medium
+    const fn of(payload: usize) -> Self {
+        if payload <= Deflater::MAX_WHOLE { Self::Whole } else { Self::Large }
     }
 }
 
 /// How many forms there are.
 pub(crate) const FORMS: usize = (MAX_WINDOW_BITS - MIN_WINDOW_BITS + 1) as usize;
 
-/// zlib's memory level for compressors that a worker's connections share: its default.
+/// zlib's memory level for compressors that a worker's connections share, when a level was asked for: its default.
+#[cfg(feature = "deflate")]
 const SHARED_MEMORY: u8 = 8;
-/// The same of the one for small messages, and its window, which is larger than they are.
-#[cfg(feature = "zlib")]
-const SMALL: (u8, u8) = (5, 12);
 
 /// A worker's compressors, one for each form that was needed so far, and its decompressor; and how all compressors are made.
 #[derive(Debug, Default)]
@@ -211,17 +202,13 @@ pub(crate) fn own_inflater(window_bits: u8) -> Option<Box<Inflater>> {
 }
 
 /// A compressor for messages by themselves.
+#[cfg(feature = "deflate")]
 fn shared_deflater(form: Form, level: i32) -> Option<Box<Deflater>> {
     let direction = Direction { takeover: false, window_bits: form.window_bits };
     match form.size {
-        #[cfg(feature = "zlib")]
-        Size::Small => {
-            let (memory, window_bits) = SMALL;
-            new_deflater(Direction { window_bits: direction.window_bits.min(window_bits), ..direction }, level, memory)
-        }
-        #[cfg(feature = "zlib")]
+        Size::Whole if level == 0 => Some(Box::new(Deflater::whole(form.window_bits))),
+        Size::Whole => new_deflater(direction, level, SHARED_MEMORY),
         Size::Large => Some(rust_deflater(direction, level)),
-        Size::Medium => new_deflater(direction, level, SHARED_MEMORY),
     }
 }
 
@@ -230,8 +217,8 @@ fn rust_deflater(direction: Direction, level: i32) -> Box<Deflater> {
     Box::new(Deflater::new(direction, if level == 0 { 2 } else { level }))
 }
 
-/// A compressor: of C zlib where that is there, which is faster for one message by itself (zlib-rs clears 128 KiB of its
-/// memory before each) and takes no more memory than its window needs.
+/// A compressor that is called again and again: of C zlib where that is there, which takes no more memory than its window needs, and for
+/// one message by itself less time (zlib-rs clears 128 KiB of its memory before each).
 #[cfg(feature = "zlib")]
 fn new_deflater(direction: Direction, level: i32, memory_level: u8) -> Option<Box<Deflater>> {
     match small::deflater(direction, if level == 0 { 1 } else { level }, memory_level) {
@@ -251,6 +238,11 @@ fn new_inflater(takeover: bool) -> Option<Box<Inflater>> {
 }
 
 /// Nothing is ever agreed on without the feature.
+#[cfg(not(feature = "deflate"))]
+fn shared_deflater(_: Form, _: i32) -> Option<Box<Deflater>> {
+    None
+}
+
 #[cfg(not(feature = "deflate"))]
 fn new_deflater(_: Direction, _: i32, _: u8) -> Option<Box<Deflater>> {
     None
@@ -280,9 +272,9 @@ mod tests {
     fn every_size_has_a_compressor_that_is_kept_for_the_next() {
         use std::ptr::from_ref;
 
-        let text: Vec<u8> = (0..10_000_u32).flat_map(u32::to_le_bytes).collect();
+        let text: Vec<u8> = (0..40_000_u32).flat_map(u32::to_le_bytes).collect();
         let mut shared = Shared::default();
-        for size in [64, 2048, 2049, 16_384, 16_385, text.len()] {
+        for size in [64, 2048, 16_385, Deflater::MAX_WHOLE, Deflater::MAX_WHOLE + 1, 2 * Deflater::MAX_WHOLE] {
             for bits in MIN_WINDOW_BITS..=MAX_WINDOW_BITS {
                 let form = Form::of(size, bits);
                 let mut deflater = shared.take_deflater(form).unwrap();
