@@ -4,58 +4,19 @@
 //! each worker that has a subscriber: one post and one wake, however many messages. The order of one publisher is kept,
 //! because a batch keeps it and a mailbox keeps the order of batches.
 //!
-//! A batch carries messages as they are, not compressed. Which forms a worker's subscribers need only that worker knows, and
+//! A batch carries messages framed, but not compressed. Which forms a worker's subscribers need only that worker knows, and
 //! a worker that compresses does so beside the others: the sender, whose clients wait, has that work only for its own.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Waker;
 
-use tidewire_proto::Opcode;
-
+use super::batch::Batch;
+use crate::engine::Metrics;
 use crate::engine::counters::Counters;
 use crate::engine::mailbox::{Mail, Mailbox};
 use crate::engine::packing::Outbound;
-use crate::engine::{Compress, Metrics};
-use crate::topics::counts::{Counts, MAX_WORKERS, TopicCount};
-
-/// What was published in one turn for other workers, and which topic each message goes to.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    bytes: Vec<u8>,
-    entries: Vec<Entry>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    topic: Arc<TopicCount>,
-    opcode: Opcode,
-    compress: Compress,
-    payload: Range<usize>,
-}
-
-impl Batch {
-    fn push(&mut self, topic: Arc<TopicCount>, message: &Outbound<'_>) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(message.payload);
-        let payload = start..self.bytes.len();
-        self.entries.push(Entry { topic, opcode: message.opcode, compress: message.compress, payload });
-    }
-
-    /// The bytes of its messages.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Topic and message of each, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Outbound<'_>)> {
-        self.entries.iter().map(|entry| {
-            let payload = &self.bytes[entry.payload.clone()];
-            (&**entry.topic.name(), Outbound { opcode: entry.opcode, payload, compress: entry.compress })
-        })
-    }
-}
+use crate::topics::counts::{Counts, MAX_WORKERS, TopicCount, Workers};
 
 /// Joins the workers of a process. They come and go while it runs; a worker that goes leaves its place to another.
 #[derive(Default)]
@@ -165,23 +126,20 @@ impl Link {
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     batch: Batch,
-    workers: Vec<usize>,
+    /// Who is to get it.
+    workers: Workers,
 }
 
 impl Pending {
     /// Adds a message for all workers but `here` that have a subscriber; whether there are any.
     pub fn add(&mut self, topic: &Arc<TopicCount>, here: Option<usize>, message: &Outbound<'_>) -> bool {
-        let mut any = false;
-        for worker in topic.workers().filter(|worker| Some(*worker) != here) {
-            any = true;
-            if !self.workers.contains(&worker) {
-                self.workers.push(worker);
-            }
+        let workers = topic.workers().without(here);
+        if workers.is_empty() {
+            return false;
         }
-        if any {
-            self.batch.push(topic.clone(), message);
-        }
-        any
+        self.workers.add(workers);
+        self.batch.push(topic, message);
+        true
     }
 
     /// Posts what there is; `false` when a mailbox was full. A worker that has left meanwhile has no subscribers.
@@ -192,7 +150,7 @@ impl Pending {
         let batch = Arc::new(std::mem::take(&mut self.batch));
         let mut all = true;
         let seats = link.seats();
-        for worker in self.workers.drain(..) {
+        for worker in std::mem::take(&mut self.workers).iter() {
             if let Some(mailbox) = &seats.mailboxes[worker] {
                 all &= mailbox.post(Mail::Publish(batch.clone()));
             }
@@ -203,7 +161,10 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
+    use tidewire_proto::Opcode;
+
     use super::*;
+    use crate::engine::Compress;
 
     #[test]
     fn workers_come_and_go_and_their_places_are_given_again() {

@@ -4,6 +4,8 @@
 //! place: it is given what a worker publishes in a turn, and hands what comes from elsewhere to the workers' mailboxes. What
 //! arrives through it enters at the topic, never further up.
 
+mod batch;
 mod link;
 
-pub(crate) use link::{Batch, Link, Pending};
+pub(crate) use batch::{Batch, Framed, Stretch};
+pub(crate) use link::{Link, Pending};

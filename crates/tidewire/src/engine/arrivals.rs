@@ -198,9 +198,7 @@ impl Core {
         match mail {
             Mail::Publish(batch) => {
                 let mut state = self.state.borrow_mut();
-                for (topic, message) in batch.iter() {
-                    let _ = state.deliver(topic, &message, None);
-                }
+                batch.stretches().for_each(|stretch| state.deliver_stretch(&stretch));
             }
             Mail::Send(id, kind, payload, compress) => {
                 let message = Outbound { opcode: opcode(kind), payload: &payload, compress };

@@ -143,6 +143,12 @@ impl Connection {
         self.outbox.as_ref().map_or(0, |outbox| outbox.queued()) + sealed
     }
 
+    /// Whether so many bytes of messages can be queued one after the other with none of them dropped: while each is, no more than the limit
+    /// is queued already.
+    pub fn admits(&self, bytes: usize, limit: usize) -> bool {
+        !self.flags.lost && self.queued().saturating_add(bytes) <= limit
+    }
+
     /// How much is queued before the kernel is asked, or something is dropped.
     pub fn room(&self, limit: usize) -> usize {
         if !self.is_sending() || self.flags.stalled {

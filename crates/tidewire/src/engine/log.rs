@@ -20,6 +20,11 @@ impl LogRange {
     pub fn len(&self) -> usize {
         (self.end - self.start) as usize
     }
+
+    /// A part of it, between two offsets from its beginning.
+    pub fn part(&self, start: usize, end: usize) -> Self {
+        Self { start: self.start + start as u32, end: self.start + end as u32, ..*self }
+    }
 }
 
 #[derive(Debug, Default)]

@@ -34,6 +34,7 @@ pub(crate) mod options;
 pub(crate) mod outbox;
 pub(crate) mod outgoing;
 pub(crate) mod packing;
+mod publishing;
 pub(crate) mod requests;
 pub(crate) mod run;
 mod sealed;

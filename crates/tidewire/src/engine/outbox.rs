@@ -52,8 +52,9 @@ impl Outbox {
         result
     }
 
-    /// Adds a range of the log: a few nanoseconds when it follows the last one.
-    #[inline]
+    /// Adds a range of the log: a few nanoseconds when it follows the last one. (As a call it takes 20 more instructions.)
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "measured")]
     pub fn refer(&mut self, range: LogRange, log: &mut TurnLog) {
         self.queued += range.len();
         if self.tail > 0 {

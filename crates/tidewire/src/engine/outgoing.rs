@@ -13,7 +13,7 @@ use super::connection::{Connection, Flags, PeerAddress, Stage};
 use super::counters::Counters;
 use super::deadlines::Deadlines;
 use super::limits::{Limit, Notices};
-use super::log::TurnLog;
+use super::log::{LogRange, TurnLog};
 use super::masks::Masks;
 use super::outbox::{MAX_SLICES, Outbox, Shelf};
 use super::packing::{Copies, Outbound};
@@ -165,6 +165,15 @@ impl Outgoing {
         outbox(&mut connection.outbox, &mut self.shelf).refer(copy.range, &mut self.log);
         self.queued(connection, id);
         self.status(connection, message.payload.len())
+    }
+
+    /// Adds messages that are framed in the log to an outbox that [admits](Connection::admits) them. What a sender would be told of each,
+    /// nobody asks for; but a stall owes its `drain`.
+    #[inline]
+    pub fn deliver_stretch(&mut self, connection: &mut Connection, id: SocketId, frames: LogRange) {
+        outbox(&mut connection.outbox, &mut self.shelf).refer(frames, &mut self.log);
+        self.queued(connection, id);
+        connection.flags.owes_drain |= connection.flags.stalled;
     }
 
     /// Queues raw bytes: an HTTP head or body.

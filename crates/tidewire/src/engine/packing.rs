@@ -11,6 +11,7 @@ use super::connection::Connection;
 use super::log::{LogRange, TurnLog};
 use super::outgoing::Outgoing;
 use super::table::SocketId;
+use crate::backplane::Stretch;
 
 /// A message on its way out.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +105,14 @@ impl Copies {
         Self { plain: None, packed: [None; FORMS] }
     }
 
+    /// The plain frame may be in the log already.
+    pub fn with_plain(plain: Option<LogRange>, log: &mut TurnLog) -> Self {
+        if let Some(range) = plain {
+            log.hold(range.chunk);
+        }
+        Self { plain, ..Self::new() }
+    }
+
     /// The copy that suits a connection.
     #[inline]
     pub fn of(&mut self, out: &mut Outgoing, message: &Outbound<'_>, packed: bool, way: Way) -> Copy {
@@ -165,4 +174,14 @@ fn append(out: &mut Outgoing, payload: usize, write: impl FnOnce(&mut Vec<u8>)) 
     out.counters.publish_copies.add(1);
     out.log.hold(range.chunk);
     range
+}
+
+impl Outgoing {
+    /// Appends the frames of a stretch to the log, in one piece, and holds them as [`append`] does.
+    pub fn append_stretch(&mut self, stretch: &Stretch<'_>) -> LogRange {
+        let range = self.log.append(stretch.frames.len(), |log| log.extend_from_slice(stretch.frames));
+        self.counters.publish_copies.add(stretch.len() as u64);
+        self.log.hold(range.chunk);
+        range
+    }
 }

@@ -21,7 +21,7 @@ use super::frames::Pings;
 use super::limits::Limit;
 use super::options::{Options, ticks};
 use super::outgoing::{Outgoing, outbox};
-use super::packing::{Copies, Outbound};
+use super::packing::Outbound;
 use super::table::{SocketId, Table};
 use super::timer::{Tick, Wheel};
 use super::transport::Acceptor;
@@ -153,7 +153,7 @@ impl State {
 
     /// A message was dropped: `close_on_backpressure_limit` cuts the peer off.
     #[cold]
-    fn dropped(&mut self, id: SocketId) {
+    pub(super) fn dropped(&mut self, id: SocketId) {
         let close = self.options.close_on_backpressure_limit;
         if let Some(connection) = self.table.find_mut(id).filter(|connection| close && connection.is_sending()) {
             self.out.reached(Limit::SlowReader, connection.peer);
@@ -168,78 +168,6 @@ impl State {
             outbox(&mut connection.outbox, &mut self.out.shelf).pong = Some(payload.into());
         } else {
             self.out.put_frame(connection, id, Opcode::Pong, payload);
-        }
-    }
-
-    /// Publishes for an open socket, which is left out unless the server publishes to self.
-    pub fn publish_from(&mut self, id: SocketId, topic: &str, message: &Outbound<'_>) -> SendStatus {
-        if !self.table.find(id).is_some_and(Connection::is_sending) {
-            return SendStatus::Dropped;
-        }
-        let except = (!self.options.publish_to_self).then_some(id);
-        self.publish(topic, message, except)
-    }
-
-    /// Publishes to a topic: the message is framed once, and compressed once for each form that is needed, and each
-    /// subscriber's outbox refers to it.
-    pub fn publish(&mut self, topic: &str, message: &Outbound<'_>, except: Option<SocketId>) -> SendStatus {
-        let elsewhere = self.publish_elsewhere(topic, message);
-        self.out.counters.published.add(1);
-        match self.deliver(topic, message, except) {
-            Some(status) => status,
-            None if elsewhere => SendStatus::Sent(message.payload.len()),
-            None => SendStatus::Dropped,
-        }
-    }
-
-    /// Hands the message to the workers that have subscribers; whether there are any.
-    fn publish_elsewhere(&mut self, topic: &str, message: &Outbound<'_>) -> bool {
-        if self.link.as_ref().is_none_or(|link| link.len() < 2) {
-            return false;
-        }
-        let Some(count) = self.topics.count(topic) else { return false };
-        self.pending.add(&count, Some(self.worker), message)
-    }
-
-    /// Delivers one message to the subscribers here; `None` when there are none but `except`.
-    pub fn deliver(&mut self, topic: &str, message: &Outbound<'_>, except: Option<SocketId>) -> Option<SendStatus> {
-        let limit = self.options.backpressure_limit;
-        let subscribers = self.topics.subscribers(topic);
-        if subscribers.is_empty() || (subscribers.len() == 1 && Some(subscribers[0].key) == except) {
-            return None;
-        }
-        let (mut copies, packed) = (Copies::new(), self.out.is_packed(message));
-        let (mut worst, mut delivered, mut dropped) = (SendStatus::Sent(message.payload.len()), 0, false);
-        for subscriber in subscribers {
-            if Some(subscriber.key) == except {
-                continue;
-            }
-            let Some(connection) = self.table.find_mut(subscriber.key) else { continue };
-            let status = self.out.deliver(connection, subscriber.key, message, packed, &mut copies, limit);
-            if status.is_dropped() {
-                dropped = true;
-            } else {
-                delivered += 1;
-            }
-            worst = worst.worst(status);
-        }
-        self.out.counters.messages_out.add(delivered);
-        copies.release(&mut self.out.log);
-        if dropped && self.options.close_on_backpressure_limit {
-            self.close_over_limit(topic);
-        }
-        Some(worst)
-    }
-
-    /// Cuts off the subscribers of a topic that are over the limit.
-    #[cold]
-    fn close_over_limit(&mut self, topic: &str) {
-        let limit = self.options.backpressure_limit;
-        let over: Vec<_> = self.topics.subscribers(topic).iter().map(|subscriber| subscriber.key).collect();
-        for id in over {
-            if self.table.find(id).is_some_and(|connection| connection.queued() > limit) {
-                self.dropped(id);
-            }
         }
     }
 

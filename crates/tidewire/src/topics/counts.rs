@@ -44,20 +44,9 @@ impl TopicCount {
         self.total.load(Ordering::Acquire)
     }
 
-    /// The workers that have subscribers, in order.
-    pub fn workers(&self) -> impl Iterator<Item = usize> + '_ {
-        self.workers.iter().enumerate().flat_map(|(place, word)| {
-            let mut left = word.load(Ordering::Acquire);
-            std::iter::from_fn(move || {
-                let bit = (left != 0).then_some(left.trailing_zeros() as usize)?;
-                left &= left - 1;
-                Some(place * WORD + bit)
-            })
-        })
-    }
-
-    fn is_nobodys(&self) -> bool {
-        self.workers().next().is_none()
+    /// The workers that have subscribers.
+    pub fn workers(&self) -> Workers {
+        Workers(std::array::from_fn(|place| self.workers[place].load(Ordering::Acquire)))
     }
 
     fn set(&self, worker: usize, has: bool) {
@@ -67,6 +56,40 @@ impl TopicCount {
         } else {
             word.fetch_and(!bit, Ordering::Release);
         }
+    }
+}
+
+/// Some of the workers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Workers([u64; MAX_WORKERS / WORD]);
+
+impl Workers {
+    /// All of them but one.
+    pub fn without(mut self, worker: Option<usize>) -> Self {
+        if let Some(worker) = worker {
+            self.0[worker / WORD] &= !(1 << (worker % WORD));
+        }
+        self
+    }
+
+    /// Those as well.
+    pub fn add(&mut self, others: Self) {
+        self.0.iter_mut().zip(others.0).for_each(|(word, others)| *word |= others);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    /// Their places, in order.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + use<> {
+        self.0.into_iter().enumerate().flat_map(|(place, mut left)| {
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then_some(left.trailing_zeros() as usize)?;
+                left &= left - 1;
+                Some(place * WORD + bit)
+            })
+        })
     }
 }
 
@@ -101,7 +124,7 @@ impl Counts {
     pub fn unshare(&self, count: &TopicCount, worker: usize) {
         let mut topics = self.lock();
         count.set(worker, false);
-        if count.is_nobodys() {
+        if count.workers().is_empty() {
             topics.remove(&*count.name);
         }
     }
@@ -124,12 +147,18 @@ mod tests {
             (0..3).for_each(|_| count.add());
         }
         let count = counts.find("news").expect("it is shared");
-        assert_eq!((count.total(), count.workers().collect::<Vec<_>>()), (18, places.to_vec()));
+        assert_eq!((count.total(), count.workers().iter().collect::<Vec<_>>()), (18, places.to_vec()));
+        let others = count.workers().without(Some(63)).without(Some(5));
+        assert_eq!(others.iter().collect::<Vec<_>>(), [0, 1, 64, 200, MAX_WORKERS - 1]);
+        let mut none = Workers::default();
+        assert!(none.is_empty() && !others.is_empty());
+        none.add(others);
+        assert_eq!(none, others);
         for (gone, worker) in places.into_iter().enumerate() {
             assert!(counts.find("news").is_some());
             (0..3).for_each(|_| count.remove());
             counts.unshare(&count, worker);
-            assert_eq!((count.total(), count.workers().count()), (15 - 3 * gone, 5 - gone));
+            assert_eq!((count.total(), count.workers().iter().count()), (15 - 3 * gone, 5 - gone));
         }
         assert!(counts.find("news").is_none());
     }
