@@ -27,6 +27,7 @@ pub const ALL: &[Path] = &[
     path("publish-32", "delivery", || publish(32, 20, 100)),
     path("publish-500", "delivery", || publish(500, 61, 20)),
     path("publish-deflate-500", "delivery", publish_deflated),
+    path("publish-elsewhere", "delivery", publish_elsewhere),
     path("echo-deflate-1k", "message", || echo_deflated(1024, 100)),
     path("echo-deflate-64", "message", || echo_deflated(64, 100)),
     path("upgrade", "connection", upgrade),
@@ -90,6 +91,23 @@ fn publish(clients: usize, size: usize, rounds: usize) -> usize {
         }
     }
     rounds * clients
+}
+
+/// What another worker publishes: 50 messages in a turn, to 32.
+fn publish_elsewhere() -> usize {
+    const CLIENTS: usize = 32;
+    const MESSAGES: usize = 50;
+    const ROUNDS: usize = 100;
+    let mut world = World::of_two(room(Deflate::OFF), CLIENTS);
+    let text = String::from_utf8(wire::text(20)).expect("it is text");
+    let back = wire::frame(TEXT, text.as_bytes()).repeat(MESSAGES);
+    for _ in 0..ROUNDS {
+        world.publish_elsewhere("room", &text, MESSAGES);
+        for client in 0..CLIENTS {
+            assert_eq!(world.read(client, back.len()), back);
+        }
+    }
+    ROUNDS * MESSAGES * CLIENTS
 }
 
 /// 256 bytes of JSON to 500, four of them at a time, compressed both ways.

@@ -6,9 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tidewire::Builder;
 use tidewire::engine::Worker;
 use tidewire::sys::{Endpoint, ListenOptions, Readiness};
+use tidewire::{Builder, Server};
 
 /// The part of a run whose instructions are counted: a turn of the server.
 #[inline(never)]
@@ -17,7 +17,10 @@ pub fn measured(worker: &mut Worker) {
 }
 
 pub struct World {
+    server: Server,
     worker: Worker,
+    /// The other worker of the server, if there is one. It has no clients.
+    other: Option<Worker>,
     path: PathBuf,
     pub clients: Vec<UnixStream>,
     buffer: Vec<u8>,
@@ -33,11 +36,21 @@ const REQUEST: &str = "GET /chat?name=x HTTP/1.1\r\nHost: counts.test\r\nUser-Ag
 impl World {
     /// A server with so many clients.
     pub fn new<T: 'static>(builder: Builder<T>, clients: usize) -> Self {
+        Self::with_workers(1, builder, clients)
+    }
+
+    /// The same with another worker beside the one that has the clients.
+    pub fn of_two<T: 'static>(builder: Builder<T>, clients: usize) -> Self {
+        Self::with_workers(2, builder, clients)
+    }
+
+    fn with_workers<T: 'static>(workers: usize, builder: Builder<T>, clients: usize) -> Self {
         let path = std::env::temp_dir().join(format!("tidewire-counts-{}.sock", std::process::id()));
-        let (_, mut workers) = builder.embed(vec![Box::new(Readiness::new().expect("there are descriptors"))]);
-        let mut worker = workers.pop().expect("one Io makes one worker");
+        let ios = (0..workers).map(|_| Box::new(Readiness::new().expect("there are descriptors")) as _).collect();
+        let (server, mut workers) = builder.embed(ios);
+        let mut worker = workers.pop().expect("an Io makes a worker");
         worker.listen(&Endpoint::Unix(path.clone()), &ListenOptions::default()).expect("the path is free");
-        let mut world = Self { worker, path, clients: Vec::new(), buffer: vec![0; 1 << 20] };
+        let mut world = Self { server, worker, other: workers.pop(), path, clients: Vec::new(), buffer: vec![0; 1 << 20] };
         world.open(clients, |worker| worker.turn(Some(Duration::ZERO)).expect("the kernel's poller works"));
         world
     }
@@ -74,6 +87,17 @@ impl World {
         for client in &mut self.clients {
             while client.read(&mut self.buffer).is_ok() {}
         }
+    }
+
+    /// Publishes so many messages on the other worker, in one turn of it that is not measured.
+    pub fn publish_elsewhere(&mut self, topic: &str, text: &str, count: usize) {
+        let other = self.other.as_mut().expect("there are two workers");
+        other.enter(|| {
+            for _ in 0..count {
+                assert!(!self.server.publish(topic, text).is_dropped(), "somebody is subscribed");
+            }
+        });
+        other.turn(Some(Duration::ZERO)).expect("the kernel's poller works");
     }
 
     /// Writes for a client what fits into its socket: all of it, which is the caller's promise.

@@ -138,6 +138,9 @@ impl Connection {
         self.is_open() && !self.flags.lost
     }
 
+    /// How many bytes wait to be sent. (As a call it takes a tenth of a publish to many.)
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "measured")]
     pub fn queued(&self) -> usize {
         let sealed = self.tls.as_ref().map_or(0, |session| session.queued());
         self.outbox.as_ref().map_or(0, |outbox| outbox.queued()) + sealed

@@ -324,6 +324,10 @@ impl State {
 
     /// Gives the kernel everything that was queued in this turn. Whether there was anything.
     pub fn flush_dirty(&mut self) -> bool {
+        // First of all: what other workers must do, they do beside us.
+        if let Some(link) = &self.link {
+            self.pending.post(link);
+        }
         let mut dirty = std::mem::take(&mut self.out.dirty);
         let any = !dirty.is_empty();
         if dirty.len() > 1 && self.out.io.gathers_sends() {
@@ -340,9 +344,6 @@ impl State {
         }
         if self.out.dirty.is_empty() {
             self.out.dirty = dirty; // keep its memory
-        }
-        if let Some(link) = &self.link {
-            self.pending.post(link);
         }
         any
     }
