@@ -14,7 +14,7 @@ use tidewire::http::{RequestBody, Responder};
 use tidewire::{Message, Request};
 
 use crate::bodies::{Incoming, Notice, Outgoing, Piece};
-use crate::napi::{Env, Function, Value};
+use crate::napi::{Env, Function, LongScope, Value};
 use crate::replies::Replies;
 use crate::seats::{Seat, Seats};
 
@@ -53,6 +53,8 @@ pub struct JsApplication {
     run_ticks: Cell<bool>,
     /// A callback is running: what it causes runs inside it.
     calling: Cell<bool>,
+    /// The scope of the turn that is under way.
+    turn: RefCell<Option<Rc<LongScope>>>,
 }
 
 /// JavaScript's side, of a server or of clients; each takes the number of the socket's seat, or of the request, first. What is
@@ -117,6 +119,7 @@ impl JsApplication {
             next_request: Cell::default(),
             run_ticks: Cell::default(),
             calling: Cell::default(),
+            turn: RefCell::default(),
         })
     }
 
@@ -136,13 +139,42 @@ impl JsApplication {
         self.event(|callbacks| callbacks.stopped.as_ref(), |_| [] as [Value; 0]);
     }
 
-    /// One event, in a scope of its own.
+    /// Runs a turn: its events share a scope.
+    pub fn turn<R>(&self, turn: impl FnOnce() -> R) -> R {
+        self.env.long_scope(|scope| {
+            self.turn.replace(Some(scope.clone()));
+            let result = turn();
+            self.turn.take();
+            result
+        })
+    }
+
+    /// Runs with a scope for values that hold so many bytes.
+    fn scope<R>(&self, bytes: usize, run: impl FnOnce() -> R) -> R {
+        let turn = self.turn.borrow().clone();
+        match turn {
+            Some(turn) => turn.call(bytes, run),
+            None => self.env.scope(run),
+        }
+    }
+
+    /// One event.
     fn event<const N: usize>(&self, which: impl Fn(&Callbacks) -> Option<&Function>, arguments: impl FnOnce(Env) -> [Value; N]) {
+        self.event_with(0, which, arguments);
+    }
+
+    /// One event, with arguments of so many bytes.
+    fn event_with<const N: usize>(
+        &self,
+        bytes: usize,
+        which: impl Fn(&Callbacks) -> Option<&Function>,
+        arguments: impl FnOnce(Env) -> [Value; N],
+    ) {
         if let Some(callbacks) = &*self.callbacks.borrow()
             && let Some(function) = which(callbacks)
         {
             let inner = self.calling.replace(true);
-            self.env.scope(|| {
+            self.scope(bytes, || {
                 function.call(&arguments(self.env));
                 if self.run_ticks.get() && !inner {
                     callbacks.ticks.call(&[]);
@@ -179,7 +211,7 @@ impl JsApplication {
 
     /// An event with bytes: JavaScript is told how many there are. Small ones are in the slab, others it asks for with `fill`.
     fn event_of_bytes(&self, which: impl Fn(&Callbacks) -> Option<&Function>, seat: u32, bytes: &[u8]) {
-        let event = || self.event(which, |env| [env.uint(seat), env.number(bytes.len() as f64)]);
+        let event = || self.event_with(bytes.len(), which, |env| [env.uint(seat), env.number(bytes.len() as f64)]);
         let slab = &self.replies.slab;
         if bytes.len() <= SMALL && slab.write(0, bytes) { event() } else { slab.lend(bytes, event) }
     }
@@ -211,7 +243,8 @@ impl JsApplication {
                 Piece::TooLarge => env.boolean(true),
                 Piece::Broken => env.boolean(false),
             };
-            this.event(|callbacks| callbacks.body.as_ref(), |env| [env.uint(number), value(env)]);
+            let length = if let Piece::Chunk(bytes) = &piece { bytes.len() } else { 0 };
+            this.event_with(length, |callbacks| callbacks.body.as_ref(), |env| [env.uint(number), value(env)]);
         });
     }
 
@@ -324,7 +357,9 @@ impl Application for JsApplication {
     fn message(&self, socket: &LocalSocket, message: Message<'_>) {
         let seat = self.seat(socket);
         match message {
-            Message::Text(text) => self.event(|callbacks| Some(&callbacks.message), |env| [env.uint(seat), env.string(&text)]),
+            Message::Text(text) => {
+                self.event_with(text.len(), |callbacks| Some(&callbacks.message), |env| [env.uint(seat), env.string(&text)]);
+            }
             Message::Binary(bytes) => self.event_of_bytes(|callbacks| Some(&callbacks.message), seat, &bytes),
         }
     }
@@ -340,7 +375,7 @@ impl Application for JsApplication {
             return;
         };
         let seat = self.seat(socket);
-        self.env.scope(|| {
+        self.scope(RUN * SMALL, || {
             let mut arguments = [self.env.uint(seat); 1 + RUN];
             let count = self.gather(run, &mut arguments[1..]);
             if count == 0 {

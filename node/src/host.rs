@@ -157,7 +157,7 @@ impl Host {
         let mut place = self.worker.try_borrow_mut().ok()?;
         let worker = place.as_mut()?;
         self.rung.set(false);
-        if let Err(error) = self.env.scope(|| worker.turn(Some(Duration::ZERO))) {
+        if let Err(error) = self.application.turn(|| worker.turn(Some(Duration::ZERO))) {
             tracing::error!(%error, "a turn failed");
         }
         // What waits to be polled may have to tell JavaScript of the last connection's end.

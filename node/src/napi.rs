@@ -3,8 +3,10 @@
 //! An [`Env`] is only made by Node.js calling us, on the thread that it belongs to, and the types here are not `Send`: so
 //! every call below is made on the right thread, with an environment that is alive.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
+use std::rc::Rc;
 
 use napi_sys as sys;
 
@@ -210,9 +212,23 @@ impl Env {
         let mut scope = ptr::null_mut();
         // SAFETY: opened and closed here, in order.
         unsafe { sys::napi_open_handle_scope(self.0, &raw mut scope) };
-        let result = run();
+        let result = nested(|_| run());
         // SAFETY: as above.
         unsafe { sys::napi_close_handle_scope(self.0, scope) };
+        result
+    }
+
+    /// As [`Env::scope`], for what makes many short calls of JavaScript, each through [`LongScope::call`].
+    pub fn long_scope<R>(self, run: impl FnOnce(&Rc<LongScope>) -> R) -> R {
+        let mut scope = ptr::null_mut();
+        // SAFETY: opened here, and closed below unless it is renewed.
+        unsafe { sys::napi_open_handle_scope(self.0, &raw mut scope) };
+        let (result, last) = nested(|depth| {
+            let long = Rc::new(LongScope { env: self, depth, scope: Cell::new(scope), spent: Cell::new(0) });
+            (run(&long), long.scope.get())
+        });
+        // SAFETY: opened here or in `LongScope::renew`; whatever was opened within it is closed.
+        unsafe { sys::napi_close_handle_scope(self.0, last) };
         result
     }
 
@@ -253,6 +269,68 @@ impl Env {
         let data = Box::into_raw(Box::new(data));
         // SAFETY: freed once, by `drop_instance`, which knows the type; if Node.js refuses it, it is leaked.
         unsafe { sys::napi_set_instance_data(self.0, data.cast(), Some(drop_instance::<T>), ptr::null_mut()) };
+    }
+}
+
+thread_local! {
+    /// How many scopes and calls of ours are under way, one within the other.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs something that is a scope, or a call of JavaScript; it is told how deep it is.
+#[inline]
+fn nested<R>(run: impl FnOnce(usize) -> R) -> R {
+    let depth = DEPTH.get() + 1;
+    DEPTH.set(depth);
+    let result = run(depth);
+    DEPTH.set(depth - 1);
+    result
+}
+
+/// A scope that many calls share: opening one for each takes longer than making its arguments. It is renewed now and then, so that
+/// what has been handed to JavaScript can be collected.
+pub struct LongScope {
+    env: Env,
+    /// It is the innermost one when this is the depth.
+    depth: usize,
+    scope: Cell<sys::napi_handle_scope>,
+    /// What its values hold, about, in bytes.
+    spent: Cell<usize>,
+}
+
+impl LongScope {
+    /// When it has spent this much it is renewed.
+    const MOST: usize = 64 * 1024;
+    /// What a call's values take besides their bytes.
+    const CALL: usize = 1024;
+
+    /// Runs with a scope for values that hold so many bytes.
+    #[inline]
+    pub fn call<R>(&self, bytes: usize, run: impl FnOnce() -> R) -> R {
+        if DEPTH.get() != self.depth {
+            // JavaScript has called us, or another scope is open.
+            return self.env.scope(run);
+        }
+        let result = nested(|_| run());
+        let spent = self.spent.get() + bytes + Self::CALL;
+        self.spent.set(spent);
+        if spent >= Self::MOST {
+            self.renew();
+        }
+        result
+    }
+
+    fn renew(&self) {
+        debug_assert_eq!(DEPTH.get(), self.depth, "it is the innermost one");
+        let mut scope = ptr::null_mut();
+        // SAFETY: it is the innermost scope, for every other one, and every call of JavaScript, is counted while it is under way. Its values
+        // are those of calls that are over.
+        unsafe {
+            sys::napi_close_handle_scope(self.env.0, self.scope.get());
+            sys::napi_open_handle_scope(self.env.0, &raw mut scope);
+        }
+        self.scope.set(scope);
+        self.spent.set(0);
     }
 }
 
@@ -318,8 +396,9 @@ impl Value {
         is
     }
 
-    /// Calls `with` with the bytes of a string, as UTF-8, or `None` when it is none. `scratch` saves an allocation.
-    pub fn with_text<R>(self, env: Env, scratch: &mut Vec<u8>, with: impl FnOnce(&str) -> R) -> Option<R> {
+    /// Calls `with` with the bytes of a string, which are UTF-8: a lone surrogate has become U+FFFD. `None` when it is no string.
+    /// `scratch` saves an allocation.
+    pub fn with_text<R>(self, env: Env, scratch: &mut Vec<u8>, with: impl FnOnce(&[u8]) -> R) -> Option<R> {
         scratch.resize(scratch.capacity().max(4096), 0);
         let mut length = 0;
         // SAFETY: at most `scratch.len()` bytes are written, the closing zero included.
@@ -337,14 +416,15 @@ impl Value {
                 sys::napi_get_value_string_utf8(env.0, self.0, scratch.as_mut_ptr().cast(), scratch.len(), &raw mut length)
             };
         }
-        // Node.js gives UTF-8; a lone surrogate has become U+FFFD.
-        let text = std::str::from_utf8(&scratch[..length]).ok()?;
-        Some(with(text))
+        Some(with(&scratch[..length]))
     }
 
     /// A string, or `None`.
     pub fn as_string(self, env: Env) -> Option<String> {
-        self.with_text(env, &mut Vec::new(), str::to_owned)
+        let mut text = Vec::new();
+        let length = self.with_text(env, &mut text, <[u8]>::len)?;
+        text.truncate(length);
+        String::from_utf8(text).ok()
     }
 
     /// Calls `with` with the bytes of a Buffer or Uint8Array; `None` when it is something else, or detached.
@@ -431,12 +511,12 @@ impl Function {
         let (mut function, mut global, mut result) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         // SAFETY: the reference is held by `self`; the arguments belong to the current scope, and `Value` has the layout of a
         // `napi_value`.
-        let status = unsafe {
+        let status = nested(|_| unsafe {
             sys::napi_get_reference_value(env.0, self.reference, &raw mut function);
             sys::napi_get_global(env.0, &raw mut global);
             let (count, values) = (arguments.len(), arguments.as_ptr().cast());
             sys::napi_make_callback(env.0, ptr::null_mut(), global, function, count, values, &raw mut result)
-        };
+        });
         if status == sys::Status::napi_pending_exception {
             let mut error = ptr::null_mut();
             // SAFETY: takes the exception that is pending.

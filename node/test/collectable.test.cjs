@@ -148,3 +148,27 @@ test("requests that are never answered go with their peers, and a server goes wh
     })();
     await collected({ server: 1, requests: 6 });`);
 });
+
+test("messages go while others of the same turn are still handled", async () => {
+  await program(`
+    const [peers, count, length] = [20, 5, 12000];
+    const used = [];
+    let done;
+    const all = new Promise((resolve) => (done = resolve));
+    const server = serve({ port: 0, fetch: (req, server) => void server.upgrade(req), websocket: {
+      message() {
+        if (used.length === 0 || used.length === peers * count - 1) global.gc();
+        used.push(process.memoryUsage().heapUsed);
+        if (used.length === peers * count) done();
+      },
+    } });
+    const clients = await Promise.all(Array.from({ length: peers }, () => client(server)));
+    // All of them write before the server reads.
+    for (const { _socket } of clients) _socket.cork();
+    for (const one of clients) for (let i = 0; i < count; i++) one.send("x".repeat(length));
+    for (const { _socket } of clients) _socket.uncork();
+    await all;
+    const kept = (used.at(-1) - used[0]) / length;
+    console.log(kept < (peers * count) / 2 ? "collected" : kept + " are kept");
+    server.stop(true);`);
+});

@@ -101,7 +101,7 @@ impl Payload for Data<'_> {
 fn with_data<R>(env: Env, value: Value, with: impl Fn(Data<'_>) -> R) -> Option<R> {
     let scratch = &mut *env.instance::<Addon>()?.scratch.borrow_mut();
     value
-        .with_text(env, scratch, |text| with(Data(Kind::Text, text.as_bytes())))
+        .with_text(env, scratch, |text| with(Data(Kind::Text, text)))
         .or_else(|| value.with_bytes(env, |bytes| with(Data(Kind::Binary, bytes))))
 }
 
