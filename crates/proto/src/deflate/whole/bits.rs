@@ -20,10 +20,13 @@ impl<'a> Bits<'a> {
         self.at
     }
 
-    /// Adds bits, at most 56 between two flushes; those above `count` are zero.
+    /// The most bits between two flushes.
+    pub const MOST: u32 = 56;
+
+    /// Adds bits; those above `count` are zero.
     #[inline]
-    pub fn put(&mut self, bits: u32, count: u32) {
-        self.word |= u64::from(bits) << self.count;
+    pub fn put(&mut self, bits: u64, count: u32) {
+        self.word |= bits << self.count;
         self.count += count;
     }
 
@@ -44,8 +47,8 @@ impl<'a> Bits<'a> {
         // To the next byte.
         self.count = self.count.next_multiple_of(8);
         self.flush();
-        let len = bytes.len() as u32;
-        self.put(len | (!len << 16), 32);
+        let len = bytes.len() as u64;
+        self.put(len | (!len & 0xffff) << 16, 32);
         self.flush();
         self.out[self.at..self.at + bytes.len()].copy_from_slice(bytes);
         self.at += bytes.len();

@@ -1,8 +1,8 @@
 //! Which kind of block is the shortest (RFC 1951, section 3.2.3), and the block.
 
 use super::bits::Bits;
-use super::huffman::{Alphabet, Code, MAX_BITS, row};
-use super::matches::{DISTANCES, END_OF_BLOCK, LITERALS, Matches, distance_extra, length_extra};
+use super::huffman::{Alphabet, Code, MAX_BITS, Tree, row};
+use super::matches::{DISTANCES, END_OF_BLOCK, LITERALS, Matches, Token, distance_extra, length_extra};
 
 /// Symbols of the code for code lengths (section 3.2.7): the lengths themselves, and three kinds of runs.
 const LENGTHS: usize = 19;
@@ -65,6 +65,7 @@ pub(super) struct Plan {
     /// The lengths of both, as runs: symbol, and what stands behind it.
     runs: Vec<(u8, u8)>,
     lengths: Alphabet<LENGTHS, LENGTHS>,
+    tree: Tree,
 }
 
 impl Plan {
@@ -74,6 +75,7 @@ impl Plan {
             distances: Alphabet::new(NO_DISTANCES),
             runs: Vec::new(),
             lengths: Alphabet::new(NO_LENGTHS),
+            tree: Tree::new(),
         }
     }
 
@@ -81,7 +83,7 @@ impl Plan {
     pub fn write<'a>(&mut self, matches: &Matches, input: &[u8], mut bits: Bits<'a>) -> Bits<'a> {
         let fixed = fixed_bits(matches);
         // A block of few symbols gains less by codes of its own than these take.
-        let dynamic = if matches.tokens.len() < FEW { u32::MAX } else { self.build(matches) };
+        let dynamic = if matches.tokens().len() < FEW { u32::MAX } else { self.build(matches) };
         let stored = 8 * (input.len() as u32 + 5);
         if stored <= fixed.min(dynamic) {
             bits.stored(input);
@@ -97,9 +99,10 @@ impl Plan {
 
     /// Builds codes; how many bits the block takes with them.
     fn build(&mut self, matches: &Matches) -> u32 {
-        let symbols = self.literals.build(&matches.literals, MAX_BITS) + self.distances.build(&matches.distances, MAX_BITS);
+        let symbols = self.literals.build(&mut self.tree, &matches.counts.literals, MAX_BITS)
+            + self.distances.build(&mut self.tree, &matches.counts.distances, MAX_BITS);
         let counts = self.describe();
-        let runs = self.lengths.build(&counts, MAX_LENGTH_BITS);
+        let runs = self.lengths.build(&mut self.tree, &counts, MAX_LENGTH_BITS);
         3 + 14 + 3 * self.described() as u32 + runs + symbols
     }
 
@@ -131,18 +134,18 @@ impl Plan {
     /// Writes the codes (section 3.2.7).
     fn write_codes<'a>(&self, mut bits: Bits<'a>) -> Bits<'a> {
         let described = self.described();
-        bits.put((self.literals.last() + 1 - 257) as u32, 5);
-        bits.put(self.distances.last() as u32, 5);
-        bits.put((described - 4) as u32, 4);
+        bits.put((self.literals.last() + 1 - 257) as u64, 5);
+        bits.put(self.distances.last() as u64, 5);
+        bits.put((described - 4) as u64, 4);
         let mut lengths = [0; LENGTHS];
-        self.lengths.used().for_each(|(symbol, code)| lengths[symbol] = u32::from(code.len()));
+        self.lengths.used().for_each(|(symbol, code)| lengths[symbol] = code.len());
         for symbol in &ORDER[..described] {
-            bits.put(lengths[*symbol], 3);
+            bits.put(u64::from(lengths[*symbol]), 3);
             bits.flush();
         }
         for (symbol, behind) in &self.runs {
             let code = self.lengths.codes()[usize::from(*symbol)];
-            bits.put(code.and(u32::from(*behind)), code.total());
+            bits.put(u64::from(code.and(u32::from(*behind))), code.total());
             bits.flush();
         }
         bits
@@ -202,10 +205,16 @@ const FEW: usize = 48;
 
 /// How many bits a message takes with the fixed codes.
 fn fixed_bits(matches: &Matches) -> u32 {
-    let weigh = |counts: &[u16], codes: &[Code]| -> u32 {
+    let sum = |counts: &[u16]| counts.iter().map(|count| u32::from(*count)).sum::<u32>();
+    let behind = |counts: &[u16], codes: &[Code]| -> u32 {
         counts.iter().zip(codes).map(|(count, code)| u32::from(*count) * code.total()).sum()
     };
-    3 + weigh(&matches.literals, &FIXED_LITERALS) + weigh(&matches.distances, &FIXED_DISTANCES)
+    // Eight bits for each literal but for these, and what lengths and distances take. Literals are most symbols, and all alike.
+    let (literals, others) = matches.counts.literals.split_at(END_OF_BLOCK);
+    3 + 8 * sum(literals)
+        + sum(&literals[144..])
+        + behind(others, &FIXED_LITERALS[END_OF_BLOCK..])
+        + behind(&matches.counts.distances, &FIXED_DISTANCES)
 }
 
 fn write_tokens<'a>(
@@ -214,15 +223,31 @@ fn write_tokens<'a>(
     distances: &[Code; DISTANCE_ROOM],
     mut bits: Bits<'a>,
 ) -> Bits<'a> {
-    for token in &matches.tokens {
-        let code = literals[token.symbol()];
-        bits.put(code.and(token.behind()), code.total());
-        let code = distances[token.distance_symbol()];
-        bits.put(code.and(token.behind_distance()), code.total());
+    let whole = |token: &Token| -> (u64, u32) {
+        let (code, distance) = (literals[token.symbol()], distances[token.distance_symbol()]);
+        let behind = u64::from(distance.and(token.behind_distance()));
+        (u64::from(code.and(token.behind())) | behind << code.total(), code.total() + distance.total())
+    };
+    // Two at a time: what waits for its byte is waited for half as often.
+    let (pairs, last) = matches.tokens().as_chunks::<2>();
+    for [one, other] in pairs {
+        let ((first, len), (second, more)) = (whole(one), whole(other));
+        if len + more <= Bits::MOST {
+            bits.put(first | second << len, len + more);
+        } else {
+            bits.put(first, len);
+            bits.flush();
+            bits.put(second, more);
+        }
+        bits.flush();
+    }
+    for token in last {
+        let (token, len) = whole(token);
+        bits.put(token, len);
         bits.flush();
     }
     let end = literals[END_OF_BLOCK];
-    bits.put(end.and(0), end.total());
+    bits.put(u64::from(end.and(0)), end.total());
     bits.flush();
     bits
 }

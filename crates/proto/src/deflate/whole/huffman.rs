@@ -78,18 +78,15 @@ impl<const N: usize, const ROOM: usize> Alphabet<N, ROOM> {
 
     /// Makes the code for symbols that occur so often, with at most `longest` bits for each; how many bits they take together. A code
     /// has at least two symbols, as in zlib, because some decompressors want a complete one.
-    pub fn build(&mut self, counts: &[u16; N], longest: usize) -> u32 {
+    pub fn build(&mut self, tree: &mut Tree, counts: &[u16; N], longest: usize) -> u32 {
         self.collect(counts);
-        let mut sorted = [0_u32; SYMBOLS];
-        for (place, symbol) in sorted.iter_mut().zip(&self.used[..self.len]) {
+        for (place, symbol) in tree.sorted.iter_mut().zip(&self.used[..self.len]) {
             *place = u32::from(counts[usize::from(*symbol)].max(1)) << 16 | u32::from(*symbol);
         }
-        let sorted = &mut sorted[..self.len];
-        sorted.sort_unstable();
-        let mut at_length = depths(sorted);
+        let mut at_length = tree.grow(self.len);
         limit(&mut at_length, longest);
         // The rarest have the longest codes.
-        let (mut rest, mut bits) = (&*sorted, 0);
+        let (mut rest, mut bits) = (&tree.sorted[..self.len], 0);
         for length in (1..=longest).rev() {
             let (these, others) = rest.split_at(usize::from(at_length[length]));
             for one in these {
@@ -150,41 +147,85 @@ impl<const N: usize, const ROOM: usize> Alphabet<N, ROOM> {
 /// The most levels that a tree can have: a count of 16 bits in a sum of at most 2^17 allows no more, and less than this.
 const LEVELS: usize = 32;
 
-/// Huffman's algorithm: how many leaves there are at each depth of the tree for weights that are sorted.
-fn depths(used: &[u32]) -> [u16; LEVELS] {
-    let leaves = used.len();
-    // Inner nodes in the order in which they are made, which is that of their weights. What is not there yet weighs most.
-    let mut weights = [u32::MAX; SYMBOLS];
-    let mut parents = [0_u16; SYMBOLS];
-    let (mut leaf, mut node) = (0, 0);
-    for made in 0..leaves - 1 {
-        let mut take = || {
-            let (of_leaf, of_node) = (used.get(leaf).map_or(u32::MAX, |used| used >> 16), weights[node]);
-            // Written without a branch, which nothing could foresee: a parent that is not yet right is replaced later.
-            let from_leaf = of_leaf <= of_node;
-            parents[node] = made as u16;
-            leaf += usize::from(from_leaf);
-            node += usize::from(!from_leaf);
-            of_leaf.min(of_node)
-        };
-        weights[made] = take() + take();
+/// Heavier than all symbols of a message together.
+const NOT_THERE: u32 = 1 << 24;
+
+/// Where a tree is made. It is kept, because to clear so much would cost more than to use what is needed of it.
+pub(super) struct Tree {
+    /// Symbols that occur, the rarest first: how often in the upper half, and which.
+    sorted: [u32; SYMBOLS],
+    /// How often alone. Behind what is there two that are not.
+    leaves: [u32; SYMBOLS + 2],
+    /// The weights of inner nodes in the order in which they are made, which is that of their weights.
+    weights: [u32; SYMBOLS + 2],
+    parents: [u16; SYMBOLS + 2],
+    depths: [u8; SYMBOLS],
+}
+
+impl Tree {
+    pub const fn new() -> Self {
+        Self {
+            sorted: [0; SYMBOLS],
+            leaves: [0; SYMBOLS + 2],
+            weights: [0; SYMBOLS + 2],
+            parents: [0; SYMBOLS + 2],
+            depths: [0; SYMBOLS],
+        }
     }
-    // From the root down: what is not an inner node at a depth is a leaf.
-    let mut depth_of = [0_u8; SYMBOLS];
-    let mut inner = [0_u16; LEVELS];
-    inner[0] = 1;
-    for node in (0..leaves - 2).rev() {
-        let depth = depth_of[usize::from(parents[node])] + 1;
-        depth_of[node] = depth;
-        inner[usize::from(depth)] += 1;
+
+    /// Sorts so many symbols, at least two, and makes Huffman's tree: how many leaves there are at each depth.
+    fn grow(&mut self, count: usize) -> [u16; LEVELS] {
+        let sorted = &mut self.sorted[..count];
+        sorted.sort_unstable();
+        self.leaves.iter_mut().zip(&*sorted).for_each(|(weight, used)| *weight = used >> 16);
+        self.leaves[count..count + 2].fill(NOT_THERE);
+        self.weights[..2].fill(NOT_THERE);
+        let (mut leaf, mut node) = (0, 0);
+        for made in 0..count - 1 {
+            let ([one, two], [first, second]) = (pair(&self.leaves, leaf), pair(&self.weights, node));
+            // The two lightest of all are the lightest of these three pairs. All of it is written without a branch, which nothing
+            // could foresee: a parent that is not yet right is replaced later.
+            let (of_leaves, of_both, of_nodes) = (one + two, one + first, first + second);
+            let (weight, nodes) = if of_both < of_leaves { (of_both, 1) } else { (of_leaves, 0) };
+            let (weight, nodes) = if of_nodes < weight { (of_nodes, 2) } else { (weight, nodes) };
+            self.weights[made] = weight;
+            self.weights[made + 2] = NOT_THERE;
+            self.parents[node..node + 2].fill(made as u16);
+            node += nodes;
+            leaf += 2 - nodes;
+        }
+        self.leaves_at(count)
     }
-    let mut at_depth = [0; LEVELS];
-    let mut there = 1;
-    for (leaves, inner) in at_depth.iter_mut().zip(inner) {
-        *leaves = there - inner;
-        there = 2 * inner;
+
+    /// From the root down: what is not an inner node at a depth is a leaf. Depths only grow.
+    fn leaves_at(&mut self, count: usize) -> [u16; LEVELS] {
+        let mut inner = [0_u16; LEVELS];
+        let (mut depth, mut there) = (0, 1);
+        self.depths[count - 2] = 0;
+        for node in (0..count - 2).rev() {
+            let deeper = self.depths[usize::from(self.parents[node])] + 1;
+            self.depths[node] = deeper;
+            if deeper != depth {
+                inner[usize::from(depth)] = there;
+                (depth, there) = (deeper, 0);
+            }
+            there += 1;
+        }
+        inner[usize::from(depth)] = there;
+        let mut leaves_at = [0; LEVELS];
+        let mut there = 1;
+        for (leaves, inner) in leaves_at.iter_mut().zip(inner) {
+            *leaves = there - inner;
+            there = 2 * inner;
+        }
+        leaves_at
     }
-    at_depth
+}
+
+/// Two weights in a row.
+#[inline]
+fn pair(weights: &[u32; SYMBOLS + 2], at: usize) -> [u32; 2] {
+    weights.get(at..).and_then(<[u32]>::first_chunk).copied().unwrap_or([NOT_THERE; 2])
 }
 
 /// Makes no code longer than `longest`: those that are get that length, and others are lengthened until there is a code for each.

@@ -100,86 +100,112 @@ const LENGTH_TOKENS: [u16; 256] = {
 
 /// Finds matches and counts symbols.
 pub(super) struct Matches {
-    places: Places,
+    places: Box<Places>,
     max_distance: usize,
-    pub tokens: Vec<Token>,
-    /// How often each symbol occurs.
+    /// Room for tokens, of which so many are those of the message.
+    room: Vec<Token>,
+    len: usize,
+    pub counts: Counts,
+}
+
+/// How often each symbol occurs.
+pub(super) struct Counts {
     pub literals: [u16; LITERALS],
     pub distances: [u16; DISTANCES],
 }
 
 impl Matches {
+    /// Room for so many tokens is kept between messages.
+    const KEPT: usize = 16 * 1024;
+
     pub fn new(max_distance: usize) -> Self {
         Self {
-            places: Places { table: Box::new([0; PLACES]), base: 1, next: 1 },
+            places: Box::new(Places { table: [0; PLACES], base: 1, next: 1 }),
             max_distance,
-            tokens: Vec::new(),
-            literals: [0; LITERALS],
-            distances: [0; DISTANCES],
+            room: Vec::new(),
+            len: 0,
+            counts: Counts { literals: [0; LITERALS], distances: [0; DISTANCES] },
         }
+    }
+
+    /// What was found.
+    pub fn tokens(&self) -> &[Token] {
+        &self.room[..self.len]
     }
 
     /// Replaces what was found in the last message by what is found in this one, of at most [`MAX_INPUT`] bytes.
     pub fn find(&mut self, input: &[u8]) {
-        self.literals = [0; LITERALS];
-        self.distances = [0; DISTANCES];
-        self.literals[END_OF_BLOCK] = 1;
-        self.tokens.clear();
-        self.tokens.reserve(input.len());
+        if self.room.len() > Self::KEPT {
+            self.room = Vec::new();
+        }
+        if self.room.len() < input.len() {
+            self.room.resize(input.len(), Token(0));
+        }
+        self.counts = Counts { literals: [0; LITERALS], distances: [0; DISTANCES] };
+        self.counts.literals[END_OF_BLOCK] = 1;
         self.places.begin(input.len());
-        let mut at = 0;
-        while let Some(next) = word(input, at) {
-            let candidates = self.places.insert(at, next);
-            let Some((len, distance)) = self.longest(candidates, input, at, next) else {
-                self.literal(next as u8);
+        self.len = scan(&mut self.places, &mut self.counts, &mut self.room, input, self.max_distance);
+    }
+}
+
+/// Puts the literals and matches of a message into the room, and says how many they are.
+fn scan(places: &mut Places, counts: &mut Counts, room: &mut [Token], input: &[u8], max_distance: usize) -> usize {
+    let (mut at, mut made) = (0, 0);
+    while let Some(next) = word(input, at) {
+        let candidates = places.insert(at, next);
+        let token = match longest(candidates, input, at, next, max_distance) {
+            None => {
                 at += 1;
-                continue;
-            };
-            let token = Token::matched(len, distance);
-            self.literals[token.symbol()] += 1;
-            self.distances[token.distance_symbol()] += 1;
-            self.tokens.push(token);
-            let end = at + len;
-            // Two places of it are enough for later matches to be found: all of them take an eighth more time and save hardly a byte.
-            for at in [at + 1, end - 1] {
-                if let Some(next) = word(input, at) {
-                    self.places.insert(at, next);
-                }
+                Token::literal(next as u8)
             }
-            at = end;
-        }
-        for byte in &input[at..] {
-            self.literal(*byte);
-        }
+            Some((len, distance)) => {
+                let end = at + len;
+                // Two places of it are enough for later matches to be found: all of them take an eighth more time and save hardly a
+                // byte.
+                for at in [at + 1, end - 1] {
+                    if let Some(next) = word(input, at) {
+                        places.insert(at, next);
+                    }
+                }
+                at = end;
+                let token = Token::matched(len, distance);
+                counts.distances[token.distance_symbol()] += 1;
+                token
+            }
+        };
+        counts.literals[token.symbol()] += 1;
+        room[made] = token;
+        made += 1;
     }
+    for byte in &input[at..] {
+        counts.literals[usize::from(*byte)] += 1;
+        room[made] = Token::literal(*byte);
+        made += 1;
+    }
+    made
+}
 
-    #[inline]
-    fn literal(&mut self, byte: u8) {
-        self.literals[usize::from(byte)] += 1;
-        self.tokens.push(Token::literal(byte));
+/// The longer of the matches that two candidates make, and its distance.
+#[inline]
+fn longest(candidates: [usize; 2], input: &[u8], at: usize, next: u32, max_distance: usize) -> Option<(usize, usize)> {
+    let [last, older] = candidates;
+    let first = candidate(last, input, at, next, max_distance);
+    if first.is_some_and(|(len, _)| len >= NICE) {
+        return first;
     }
+    let second = candidate(older, input, at, next, max_distance);
+    let longer = second.map_or(0, |(len, _)| len) > first.map_or(0, |(len, _)| len);
+    if longer { second } else { first }
+}
 
-    /// The longer of the matches that two candidates make, and its distance.
-    #[inline]
-    fn longest(&self, candidates: [usize; 2], input: &[u8], at: usize, next: u32) -> Option<(usize, usize)> {
-        let [last, older] = candidates;
-        let first = self.candidate(last, input, at, next);
-        if first.is_some_and(|(len, _)| len >= NICE) {
-            return first;
-        }
-        let second = self.candidate(older, input, at, next);
-        let longer = second.map_or(0, |(len, _)| len) > first.map_or(0, |(len, _)| len);
-        if longer { second } else { first }
+#[inline]
+fn candidate(from: usize, input: &[u8], at: usize, next: u32, max_distance: usize) -> Option<(usize, usize)> {
+    // What is older than the message is beyond its end.
+    if word(input, from)? != next {
+        return None;
     }
-
-    #[inline]
-    fn candidate(&self, from: usize, input: &[u8], at: usize, next: u32) -> Option<(usize, usize)> {
-        if from >= at || word(input, from)? != next {
-            return None;
-        }
-        let distance = at - from;
-        (distance <= self.max_distance).then(|| (common(input, from, at), distance))
-    }
+    let distance = at - from;
+    (distance <= max_distance).then(|| (common(input, from, at), distance))
 }
 
 /// Where which bytes were last, and before.
@@ -188,7 +214,7 @@ impl Matches {
 /// only when the numbers are used up.
 struct Places {
     /// Two numbers for each hash: the last in the lower half.
-    table: Box<[u32; PLACES]>,
+    table: [u32; PLACES],
     /// The number of the first byte of the message.
     base: u16,
     /// That of the next message's.

@@ -4,7 +4,7 @@
 
 use flate2::{Decompress, FlushDecompress};
 
-use super::huffman::{Alphabet, Code};
+use super::huffman::{Alphabet, Code, Tree};
 use super::{Progress, RawDeflate, Stream, Whole};
 
 /// The message as it was compressed, which zlib reads as it was.
@@ -116,7 +116,7 @@ fn codes_are_complete_and_no_longer_than_they_may_be() {
     }
     for longest in [5, 7, 15] {
         let mut alphabet = Alphabet::<30, 32>::new([Code::none(0); 32]);
-        let bits = alphabet.build(&counts, longest);
+        let bits = alphabet.build(&mut Tree::new(), &counts, longest);
         assert_eq!(taken(alphabet.used(), longest as u8), 1 << longest, "in {longest} bits");
         assert!(alphabet.used().all(|(_, code)| (1..=longest as u8).contains(&code.len())));
         let told: u32 = alphabet.used().map(|(symbol, code)| u32::from(counts[symbol]) * u32::from(code.len())).sum();
@@ -126,7 +126,7 @@ fn codes_are_complete_and_no_longer_than_they_may_be() {
     let mut alphabet = Alphabet::<30, 32>::new([Code::none(3); 32]);
     let mut counts = [0; 30];
     counts[..6].copy_from_slice(&[5, 9, 12, 13, 16, 45]);
-    assert_eq!(alphabet.build(&counts, 15), 224 + 3 * 100, "with what stands behind them");
+    assert_eq!(alphabet.build(&mut Tree::new(), &counts, 15), 224 + 3 * 100, "with what stands behind them");
     let lengths: Vec<_> = alphabet.used().map(|(_, code)| code.len()).collect();
     assert_eq!(lengths, [4, 4, 3, 3, 3, 1]);
 }
@@ -139,7 +139,7 @@ fn a_code_has_two_symbols_even_if_fewer_occur() {
             counts[only] = 7;
         }
         let mut alphabet = Alphabet::<30, 32>::new([Code::none(0); 32]);
-        alphabet.build(&counts, 15);
+        alphabet.build(&mut Tree::new(), &counts, 15);
         assert_eq!((alphabet.used().count(), taken(alphabet.used(), 15)), (2, 1 << 15), "{only:?}");
         assert!(only.is_none_or(|only| alphabet.used().any(|(symbol, _)| symbol == only)));
     }
