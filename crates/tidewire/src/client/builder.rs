@@ -10,7 +10,8 @@ use tidewire_sys::{Choice, Endpoint, Io};
 use crate::engine::Deflate;
 use crate::engine::dialing::url::UrlError;
 use crate::engine::{
-    Application, ConnectError, Dial, DialError, Group, LocalSocket, LocalWorker, Message, Options, Proxy, Worker, WorkerError,
+    Application, ConnectError, Dial, DialError, Group, LocalSocket, LocalWorker, Message, Options, Proxy, Run, Worker,
+    WorkerError,
 };
 use crate::server::Panic;
 #[cfg(feature = "tls")]
@@ -317,6 +318,18 @@ impl Application for Handlers {
     fn message(&self, socket: &LocalSocket, message: Message<'_>) {
         if let Some(handler) = &self.message {
             self.call(socket, || handler(socket, message));
+        }
+    }
+
+    fn takes_runs(&self) -> bool {
+        self.message.is_some()
+    }
+
+    fn run(&self, socket: &LocalSocket, run: &mut Run<'_>) {
+        if let Some(handler) = &self.message {
+            while let Some(message) = run.next() {
+                self.call(socket, || handler(socket, message));
+            }
         }
     }
 
