@@ -1,5 +1,6 @@
-//! What DEFLATE libraries take for a message by itself, as shared compression makes and reads it: microseconds, and bytes of each
-//! compressed message, by size and kind. Run on a machine that does nothing else: `cargo run --release` in this folder.
+//! What DEFLATE libraries take for a message by itself, as shared compression makes and reads it, and for one of many in a context, as
+//! dedicated compressors do: microseconds, and bytes of each compressed message, by size and kind. Run on a machine that does nothing
+//! else: `cargo run --release` in this folder.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -53,11 +54,11 @@ type Compress = Box<dyn FnMut(&[u8], &mut [u8]) -> usize>;
 
 fn compressors() -> Vec<(String, Compress)> {
     let mut all: Vec<(String, Compress)> = Vec::new();
-    // Its length is what the engine sends; the copy that others do not make is left out.
+    // What the engine uses, in memory of its own, and `None` where it takes no message so long.
     let mut whole = Deflater::whole(15);
     all.push((
-        "whole".to_owned(),
-        Box::new(move |input, _| black_box(whole.message(input)).map_or(input.len(), <[u8]>::len)),
+        "whole, the engine's".to_owned(),
+        Box::new(move |input, _| whole.message(input).map_or(0, |message| black_box(message).len())),
     ));
     for level in [1, 2, 6] {
         let mut codec = Deflate::new_with_config(DeflateConfig { level, window_bits: -15, ..DeflateConfig::default() });
@@ -131,13 +132,68 @@ fn compressed(payload: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (out, ended)
 }
 
+/// The sizes that a dedicated compressor may have: its name, window and memory level.
+const CONTEXTS: [(&str, u8, u8); 8] = [
+    ("3KB", 9, 1),
+    ("4KB", 9, 2),
+    ("8KB", 10, 3),
+    ("16KB", 11, 4),
+    ("32KB", 12, 5),
+    ("64KB", 13, 6),
+    ("128KB", 14, 7),
+    ("256KB, dedicated", 15, 8),
+];
+const CONTEXT_SIZES: [usize; 5] = [64, 256, 1024, 4096, 16 * 1024];
+/// How much goes through a context before it is repeated: more than the largest window, so that nothing is found of the time before.
+const STREAM: usize = 128 * 1024;
+
+/// One message of a connection that has sent others before: the time to make and to read it, and its bytes.
+fn in_contexts(make: fn(usize) -> Vec<u8>) {
+    let header = || CONTEXT_SIZES.iter().for_each(|size| print!("{size:>22}"));
+    print!("{:<20}", "");
+    header();
+    for (name, window, memory) in CONTEXTS {
+        print!("\n{name:<20}");
+        for size in CONTEXT_SIZES {
+            let (stream, count) = (make(STREAM), STREAM / size);
+            let mut compressor = zlib::Compressor::new(1, window, memory).expect("there is memory");
+            let mut decompressor = zlib::Decompressor::new(window).expect("there is memory");
+            let (mut out, mut back, mut total) = (vec![0; 2 * size + 100], vec![0; size + 1], 0);
+            // The first messages fill the window; what they become is not told.
+            let packed: Vec<_> = [&stream[..], &stream[..]]
+                .concat()
+                .chunks(size)
+                .map(|message| {
+                    let made = compressor.compress(message, &mut out).made;
+                    out[..made].to_vec()
+                })
+                .collect();
+            packed[count..].iter().for_each(|message| total += message.len() - TAIL.len());
+            packed[..count].iter().for_each(|message| assert_eq!(decompressor.decompress(message, &mut back).made, size));
+            let there = time(|| {
+                stream.chunks(size).for_each(|message| {
+                    black_box(compressor.compress(black_box(message), &mut out));
+                })
+            });
+            let and_back = time(|| {
+                packed[count..].iter().for_each(|message| {
+                    black_box(decompressor.decompress(black_box(message), &mut back));
+                })
+            });
+            let each = |took: f64| took / count as f64;
+            print!("{:>9.2} {:>6.2} {:>5}", each(there), each(and_back), total / count);
+        }
+    }
+    println!();
+}
+
 fn main() {
     for (kind, make) in [("JSON", json as fn(usize) -> Vec<u8>), ("text", prose)] {
         println!("\n{kind}, compressing: us, bytes");
-        print!("{:<18}", "");
+        print!("{:<20}", "");
         SIZES.iter().for_each(|size| print!("{size:>14}"));
         for (name, mut codec) in compressors() {
-            print!("\n{name:<18}");
+            print!("\n{name:<20}");
             for &size in SIZES {
                 let payload = make(size);
                 let mut out = vec![0; 2 * size + 100];
@@ -150,7 +206,7 @@ fn main() {
         }
         println!("\n\n{kind}, decompressing: us");
         for (name, mut codec) in decompressors() {
-            print!("{name:<18}");
+            print!("{name:<20}");
             for &size in SIZES {
                 let payload = make(size);
                 let (open, ended) = compressed(&payload);
@@ -164,5 +220,7 @@ fn main() {
             }
             println!();
         }
+        println!("\n{kind}, in a context: us to compress, us to decompress, bytes");
+        in_contexts(make);
     }
 }

@@ -69,6 +69,15 @@ impl From<Compressor> for Deflate {
 /// zlib takes; with the feature `zlib` that is what is used for them and what they take. Without it a size decides the window
 /// that is agreed on, and zlib-rs takes at least 170 KB for each connection that has sent something compressed, and some 40
 /// KB for each that has received something.
+///
+/// What they make of a message of 1 KiB of JSON, one of many different ones, in microseconds to compress, to decompress, and bytes
+/// (`bench/codecs` has other sizes, and text):
+///
+/// | shared | 3KB | 4KB | 8KB | 16KB | 32KB | 64KB | 128KB | 256KB, dedicated |
+/// |---|---|---|---|---|---|---|---|---|
+/// | 2.8, 1.4, 245 | 10, 2.8, 232 | 7.2, 1.9, 210 | 7.4, 2.0, 213 | 7.2, 2.4, 220 | 6.8, 2.5, 221 | 6.8, 2.4, 227 | 6.2, 2.2, 231 | 5.8, 1.9, 230 |
+///
+/// Short messages gain more: 64 bytes of it become 63 by themselves, and 20 to 24 in a context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the sizes say what they are")]
 pub enum Compressor {
