@@ -52,7 +52,7 @@ pub(super) struct Alphabet<const N: usize, const ROOM: usize> {
     /// The symbols that have a code, in their order.
     used: [u16; N],
     len: usize,
-    /// The lengths of their codes; those of others are of messages before.
+    /// Their codes. Those of other symbols are of messages before.
     codes: [Code; ROOM],
 }
 
@@ -77,7 +77,8 @@ impl<const N: usize, const ROOM: usize> Alphabet<N, ROOM> {
     }
 
     /// Makes the code for symbols that occur so often, with at most `longest` bits for each; how many bits they take together. A code
-    /// has at least two symbols, as in zlib, because some decompressors want a complete one.
+    /// has at least two symbols, as in zlib, because some decompressors want a complete one: each that does not occur is taken to do
+    /// so once.
     pub fn build(&mut self, tree: &mut Tree, counts: &[u16; N], longest: usize) -> u32 {
         self.collect(counts);
         for (place, symbol) in tree.sorted.iter_mut().zip(&self.used[..self.len]) {
