@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test from end to end: what goes wrong has to be loud")]
 
-use tidewire::{Builder, Compress, Compressor};
+use tidewire::{Builder, Compress, Compressor, Server};
 use tidewire_contract::{World, upgrading};
 use tidewire_kit::client::{Client, Message, Upgrade};
 use tidewire_kit::sim::{Faults, Peer};
@@ -109,6 +109,30 @@ fn a_turns_messages_are_framed_once_on_the_other_worker_and_leave_in_one_send() 
     for client in &mut clients {
         let expected: Vec<_> = (0..MESSAGES).map(|number| Message::Text(format!("message {number}"))).collect();
         assert_eq!(client.take_messages(), expected);
+    }
+    world.end(clients);
+}
+
+#[test]
+fn what_is_published_elsewhere_while_a_turn_is_flushed_leaves_in_the_sends_that_are_still_to_come() {
+    const CLIENTS: usize = 10;
+    fn publish(server: &Server, from: &str) {
+        (0..5).for_each(|number| assert!(!server.publish("a", format!("{from} {number}")).is_dropped()));
+    }
+    let mut world = World::new(0, Faults::none(), 2, subscribing().message(|ws, _| publish(ws.server(), "here")));
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| world.opened()).collect();
+    assert!(world.workers.iter().all(|worker| worker.population().1 > 1), "both have several");
+    for round in 0..3 {
+        let before = world.network.calls().sends;
+        let server = world.server.clone();
+        world.network.during_next_send(move || std::thread::spawn(move || publish(&server, "there")).join().unwrap());
+        clients[round].send_text("go");
+        world.settle(&mut clients);
+        assert_eq!(world.network.calls().sends - before, CLIENTS as u64 + 1, "only the first had its send already");
+        for client in &mut clients {
+            let texts = ["here", "there"].map(|from| (0..5).map(move |number| Message::Text(format!("{from} {number}"))));
+            assert_eq!(client.take_messages(), texts.into_iter().flatten().collect::<Vec<_>>(), "in round {round}");
+        }
     }
     world.end(clients);
 }

@@ -1,7 +1,7 @@
 //! The mailbox: how other threads reach a worker. A bounded queue and the poller's waker; posting never blocks.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -60,6 +60,8 @@ struct Queue {
 /// The end that other threads hold.
 pub(crate) struct Mailbox {
     queue: Mutex<Queue>,
+    /// Something waits: to be asked without the lock, again and again.
+    waiting: AtomicBool,
     waker: Waker,
     refused: AtomicU64,
 }
@@ -72,7 +74,7 @@ impl Mailbox {
     pub const CAPACITY_BYTES: usize = 64 * 1024 * 1024;
 
     pub fn new(waker: Waker) -> Self {
-        Self { queue: Mutex::default(), waker, refused: AtomicU64::new(0) }
+        Self { queue: Mutex::default(), waiting: AtomicBool::new(false), waker, refused: AtomicU64::new(0) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -95,6 +97,7 @@ impl Mailbox {
         let first = queue.mail.is_empty();
         queue.bytes += payload;
         queue.mail.push_back(mail);
+        self.waiting.store(true, Ordering::Release);
         drop(queue);
         if first {
             self.waker.wake_by_ref();
@@ -106,6 +109,7 @@ impl Mailbox {
     pub fn take(&self) -> VecDeque<Mail> {
         let mut queue = self.lock();
         queue.bytes = 0;
+        self.waiting.store(false, Ordering::Release);
         std::mem::take(&mut queue.mail)
     }
 
@@ -116,8 +120,10 @@ impl Mailbox {
         drop(self.take());
     }
 
+    /// Whether nothing waits. Who is told so, and sleeps, is woken by a post that he has missed.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.lock().mail.is_empty()
+        !self.waiting.load(Ordering::Acquire)
     }
 
     /// How many posts were refused.

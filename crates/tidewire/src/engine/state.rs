@@ -322,30 +322,41 @@ impl State {
         self.graveyard.push(connection);
     }
 
-    /// Gives the kernel everything that was queued in this turn. Whether there was anything.
-    pub fn flush_dirty(&mut self) -> bool {
+    /// Gives the kernel everything that was queued in this turn.
+    pub fn flush_dirty(&mut self) {
+        self.flush_dirty_while(|| true);
+    }
+
+    /// The same as long as it may go on, which is asked before each send but the first. Whether it has come to the end.
+    pub fn flush_dirty_while(&mut self, may_go_on: impl Fn() -> bool) -> bool {
         // First of all: what other workers must do, they do beside us.
         if let Some(link) = &self.link {
             self.pending.post(link);
         }
         let mut dirty = std::mem::take(&mut self.out.dirty);
-        let any = !dirty.is_empty();
         if dirty.len() > 1 && self.out.io.gathers_sends() {
             self.out.flush_gathered(&mut self.table, &dirty);
             dirty.retain(|id| self.table.find(*id).is_some_and(|connection| connection.flags.dirty));
         }
-        for id in dirty.drain(..) {
-            if let Some(connection) = self.table.find_mut(id) {
+        let mut flushed = 0;
+        for id in &dirty {
+            if flushed > 0 && !may_go_on() {
+                break;
+            }
+            flushed += 1;
+            if let Some(connection) = self.table.find_mut(*id) {
                 connection.flags.dirty = false;
                 if !connection.flags.stalled {
-                    self.out.flush(connection, id);
+                    self.out.flush(connection, *id);
                 }
             }
         }
-        if self.out.dirty.is_empty() {
-            self.out.dirty = dirty; // keep its memory
-        }
-        any
+        dirty.drain(..flushed);
+        let ended = dirty.is_empty();
+        // What was marked meanwhile comes behind what is left; and the list keeps its memory.
+        dirty.append(&mut self.out.dirty);
+        self.out.dirty = dirty;
+        ended
     }
 
     /// The application's data of a socket.

@@ -216,6 +216,11 @@ impl Io for SimIo {
         kernel.calls.slices += bytes.len() as u64;
         kernel.calls.bytes_sent += sent.as_ref().map_or(0, |&count| count as u64);
         kernel.note(format_args!("io{} send {} {} slices: {sent:?}", self.number, socket.number(), bytes.len()));
+        let meanwhile = kernel.meanwhile.0.take();
+        drop(kernel);
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
         sent
     }
 

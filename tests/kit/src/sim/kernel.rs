@@ -78,6 +78,18 @@ pub(super) struct Kernel {
     digest: u64,
     /// Whether an Io asks to have its sends gathered.
     pub(super) gathers_sends: bool,
+    /// What else happens before the next send is over.
+    pub(super) meanwhile: Meanwhile,
+}
+
+/// Something that happens once.
+#[derive(Default)]
+pub(super) struct Meanwhile(pub(super) Option<Box<dyn FnOnce()>>);
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Meanwhile(..)" } else { "Meanwhile" })
+    }
 }
 
 impl Kernel {
@@ -85,6 +97,7 @@ impl Kernel {
         Self {
             tcp: Tcp::new(seed, faults),
             gathers_sends: seed % 2 == 1,
+            meanwhile: Meanwhile::default(),
             calls: Calls::default(),
             buffers_lent: 0,
             abandoned: 0,

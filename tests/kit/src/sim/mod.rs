@@ -74,7 +74,7 @@ pub use io::SimIo;
 pub use peer::{Peer, PeerListener};
 
 use io::Released;
-use kernel::Kernel;
+use kernel::{Kernel, Meanwhile};
 use std::cell::RefCell;
 use std::env;
 use std::net::SocketAddr;
@@ -155,6 +155,12 @@ impl Network {
     /// Limits how many sockets the program may have open: beyond it, accept and connect say `EMFILE`.
     pub fn limit_descriptors(&self, limit: usize) {
         self.kernel.borrow_mut().descriptor_limit = limit;
+    }
+
+    /// Does something before the program's next send is over: what another thread does while this one is in the kernel. It must not touch
+    /// what the program has borrowed; a thread of its own never does.
+    pub fn during_next_send(&self, what: impl FnOnce() + 'static) {
+        self.kernel.borrow_mut().meanwhile = Meanwhile(Some(Box::new(what)));
     }
 
     /// Whether no worker has anything to do at this moment: no event that a wait would bring, no wake, no timeout that has
