@@ -421,10 +421,8 @@ impl Value {
 
     /// A string, or `None`.
     pub fn as_string(self, env: Env) -> Option<String> {
-        let mut text = Vec::new();
-        let length = self.with_text(env, &mut text, <[u8]>::len)?;
-        text.truncate(length);
-        String::from_utf8(text).ok()
+        // A copy, for it may be kept, and the scratch is larger than most strings.
+        self.with_text(env, &mut Vec::new(), |text| String::from_utf8(text.to_vec()).ok())?
     }
 
     /// Calls `with` with the bytes of a Buffer or Uint8Array; `None` when it is something else, or detached.

@@ -3,8 +3,8 @@
 //! A message is a DEFLATE stream that ends in an empty stored block whose last four bytes, `00 00 ff ff`, are not sent.
 //! [`Deflater`] makes one, [`Inflater`] reads one, whole or as it arrives, and never beyond a limit.
 //!
-//! The codec is zlib-rs through its safe interface, and for messages by themselves one of this crate. Without the feature `deflate` both types are there, and nobody can make
-//! one: what would use them compiles away.
+//! The codec is zlib-rs through its safe interface, and for messages by themselves one of this crate. Without the feature `deflate`
+//! both types are there, and nobody can make one: what would use them compiles away.
 
 #[cfg(feature = "deflate")]
 mod codec;
